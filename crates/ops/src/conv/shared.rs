@@ -1,0 +1,65 @@
+//! An output that several threads write to, each its own elements.
+
+#![expect(unsafe_code, reason = "threads write disjoint elements of one allocation")]
+
+use core::marker::PhantomData;
+
+/// Pointer to the first element of an allocation that outlives `'a`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shared<'a>(*mut f32, PhantomData<&'a mut [f32]>);
+
+// SAFETY: it is an address; all accesses are unsafe and promise to be disjoint.
+unsafe impl Send for Shared<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Shared<'_> {}
+
+impl<'a> Shared<'a> {
+    /// The allocation that begins at `first`.
+    pub(crate) fn new(first: *mut f32) -> Self {
+        Self(first, PhantomData)
+    }
+
+    /// Elements `start..start + len`.
+    ///
+    /// # Safety
+    ///
+    /// They are inside the allocation and while the slice lives nobody else touches them.
+    /// Elements that were never written may only be written.
+    pub(crate) unsafe fn slice(self, start: usize, len: usize) -> &'a mut [f32] {
+        // SAFETY: as the caller promises.
+        unsafe { core::slice::from_raw_parts_mut(self.0.add(start), len) }
+    }
+
+    /// Address of element `index`.
+    ///
+    /// # Safety
+    ///
+    /// It is inside the allocation.
+    pub(crate) unsafe fn pointer(self, index: usize) -> *mut f32 {
+        // SAFETY: as the caller promises.
+        unsafe { self.0.add(index) }
+    }
+
+    /// Writes one element.
+    ///
+    /// # Safety
+    ///
+    /// It is inside the allocation and nobody else touches it at the same time.
+    pub(crate) unsafe fn write(self, index: usize, value: f32) {
+        // SAFETY: as the caller promises.
+        unsafe { self.0.add(index).write(value) }
+    }
+}
+
+/// A vector of `len` elements that `fill` writes, without writing zeros first.
+///
+/// # Safety
+///
+/// `fill` writes every element.
+pub(crate) unsafe fn filled(len: usize, fill: impl FnOnce(Shared<'_>)) -> Vec<f32> {
+    let mut values = Vec::with_capacity(len);
+    fill(Shared::new(values.as_mut_ptr()));
+    // SAFETY: the capacity is `len` and the caller promises that all were written.
+    unsafe { values.set_len(len) };
+    values
+}

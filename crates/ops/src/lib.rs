@@ -1,0 +1,38 @@
+//! Differentiable operators with exact gradients, on the CPU, in f32 and NCHW order.
+//!
+//! Candle's own are slow here, and some of their gradients are wrong or missing. Each of
+//! these is a custom operator with a forward and a backward pass of its own, checked by
+//! central differences and against `PyTorch`. What they have in common:
+//!
+//! - A gradient is computed only for an argument that leads to a variable.
+//! - A result does not depend on the number of threads, and in evaluation mode a
+//!   sample's result does not depend on the batch it is in.
+//! - An argument that is not f32 or not on the CPU is an error.
+//!
+//! Beside them, [`bits`], [`resize`] and [`softmax`] are functions of plain slices.
+
+pub mod bits;
+pub mod memory;
+pub mod resize;
+pub mod softmax;
+
+mod activation;
+mod batch_norm;
+mod conv;
+mod dropout;
+mod linear;
+mod loss;
+mod map;
+mod normalize;
+mod pool;
+mod storage;
+mod sums;
+
+pub use activation::{add_relu, relu, relu6};
+pub use batch_norm::{Moments, batch_norm, batch_norm_eval};
+pub use conv::{Conv2d, conv2d};
+pub use dropout::dropout;
+pub use linear::linear;
+pub use loss::{bce_with_logits, cross_entropy, log_softmax};
+pub use normalize::normalize;
+pub use pool::{Pool2d, adaptive_avg_pool2d, avg_pool2d, max_pool2d};

@@ -1,0 +1,306 @@
+//! The fully connected layer.
+
+#![expect(unsafe_code, reason = "matrix products through pointers")]
+
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use gemm::Parallelism;
+use rayon::prelude::*;
+
+use crate::{
+    conv::{
+        kernel::{LEFT, RIGHT, Stretches, dots},
+        shared::filled,
+    },
+    storage,
+};
+
+/// `y = x w^T + b`, as `torch.nn.functional.linear`.
+///
+/// The gradients of `w` and `b` are computed only where they are variables, that of `x`
+/// only where `x` depends on one. The result and the gradient of a row of `x` do not
+/// depend on the other rows.
+///
+/// # Shapes
+///
+/// `x` is `[N, in]`, `w` is `[out, in]`, `bias` is `[out]`; the result is `[N, out]`. All
+/// f32 and on the CPU.
+///
+/// # Errors
+///
+/// If the shapes do not fit together, or for another type or device.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+///
+/// let x = Tensor::new(&[[1f32, 2.0]], &Device::Cpu)?;
+/// let w = Tensor::new(&[[1f32, 0.0], [3.0, 4.0]], &Device::Cpu)?;
+/// let b = Tensor::new(&[0.5f32, 0.0], &Device::Cpu)?;
+/// assert_eq!(ops::linear(&x, &w, Some(&b))?.to_vec2::<f32>()?, [[1.5, 11.0]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn linear(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    for tensor in [Some(x), Some(w), bias].into_iter().flatten() {
+        if tensor.dtype() != candle_core::DType::F32 || !tensor.device().is_cpu() {
+            bail!(
+                "linear expects f32 on the CPU, found {:?} on {:?}",
+                tensor.dtype(),
+                tensor.device().location(),
+            );
+        }
+    }
+    let (&[rows, inputs], &[outputs, expected]) = (x.dims(), w.dims()) else {
+        bail!(
+            "linear expects [N, in] and [out, in], found {:?} and {:?}",
+            x.dims(),
+            w.dims()
+        );
+    };
+    if inputs != expected || rows * inputs * outputs == 0 {
+        bail!("linear: input {:?} and weights {:?} do not fit", x.dims(), w.dims());
+    }
+    let (x, w) = (x.contiguous()?, w.contiguous()?);
+    let operator = Linear { rows, inputs, outputs };
+    match bias {
+        None => x.apply_op2(&w, operator),
+        Some(bias) if bias.dims() == [outputs] => {
+            x.apply_op3(&w, &bias.contiguous()?, operator)
+        }
+        Some(bias) => bail!("linear expects a bias [{outputs}], found {:?}", bias.dims()),
+    }
+}
+
+struct Linear {
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+}
+
+/// Inputs that are summed at a time.
+const INPUTS: usize = 2048;
+/// Outputs of a task.
+const OUTPUTS: usize = 16;
+
+impl Linear {
+    /// Scalar products of rows of `x` with rows of `w`, block by block of their elements:
+    /// the order of a sum depends on the number of inputs alone.
+    fn forward(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> (CpuStorage, Shape) {
+        let &Self { rows, inputs, outputs } = self;
+        let tasks = outputs.div_ceil(OUTPUTS);
+        // SAFETY: each task writes its outputs of every row.
+        let y = unsafe {
+            filled(rows * outputs, |y| {
+                (0..tasks).into_par_iter().for_each(|task| {
+                    let first = task * OUTPUTS;
+                    let count = (outputs - first).min(OUTPUTS);
+                    let w = &w[first * inputs..][..count * inputs];
+                    let sums = self.sums(x, w);
+                    for (n, sums) in sums.chunks_exact(count).enumerate() {
+                        let y = y.slice(n * outputs + first, count);
+                        for (o, (y, sum)) in y.iter_mut().zip(sums).enumerate() {
+                            *y = sum + bias.map_or(0.0, |bias| bias[first + o]);
+                        }
+                    }
+                });
+            })
+        };
+        (CpuStorage::F32(y), (rows, outputs).into())
+    }
+
+    /// `x w^T` for a few rows of the weights, `[row of x][row of w]`.
+    fn sums(&self, x: &[f32], w: &[f32]) -> Vec<f32> {
+        let &Self { rows, inputs, .. } = self;
+        let outputs = w.len() / inputs;
+        let mut sums = vec![0.0; rows * outputs];
+        for start in (0..inputs).step_by(INPUTS) {
+            let len = (inputs - start).min(INPUTS);
+            let over = Stretches { count: 1, pitch: 0, len };
+            let row = |m: &[f32], index: usize| m[index * inputs + start..][..len].as_ptr();
+            for n in (0..rows).step_by(RIGHT) {
+                let right = core::array::from_fn(|k| row(x, (n + k).min(rows - 1)));
+                for o in (0..outputs).step_by(LEFT) {
+                    let left = core::array::from_fn(|k| row(w, (o + k).min(outputs - 1)));
+                    // SAFETY: `row` has cut `len` elements.
+                    let block: [[f32; RIGHT]; LEFT] = unsafe { dots(left, right, over) };
+                    for (o, block) in (o..outputs).zip(block) {
+                        for (n, sum) in (n..rows).zip(block) {
+                            sums[n * outputs + o] += sum;
+                        }
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    /// `dx = dy w`
+    fn backward_data(&self, dy: &[f32], w: &[f32]) -> Vec<f32> {
+        let &Self { rows, inputs, outputs } = self;
+        // With one row the product would be summed in another order than with several.
+        let padded = rows.max(2);
+        let mut dy = dy.to_vec();
+        dy.resize(padded * outputs, 0.0);
+        // transposed, so that the inputs are the rows of the product
+        let mut dx = product(
+            (padded, outputs, inputs),
+            Matrix { values: &dy, strides: (outputs, 1) },
+            Matrix { values: w, strides: (inputs, 1) },
+        );
+        dx.truncate(rows * inputs);
+        dx
+    }
+
+    /// `dw = dy^T x`
+    fn backward_weight(&self, x: &[f32], dy: &[f32]) -> Vec<f32> {
+        let &Self { rows, inputs, outputs } = self;
+        product(
+            (outputs, rows, inputs),
+            Matrix { values: dy, strides: (1, outputs) },
+            Matrix { values: x, strides: (inputs, 1) },
+        )
+    }
+
+    fn backward(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (want_dx, want_dw) = (x.track_op(), w.track_op());
+        let (dx, dw) = storage::with(x, |x| {
+            storage::with(w, |w| {
+                storage::with(dy, |dy| {
+                    (
+                        want_dx.then(|| self.backward_data(dy, w)),
+                        want_dw.then(|| self.backward_weight(x, dy)),
+                    )
+                })
+            })
+        })???;
+        let dx = dx.map(|dx| storage::tensor(dx, x.shape())).transpose()?;
+        let dw = dw.map(|dw| storage::tensor(dw, w.shape())).transpose()?;
+        Ok((dx, dw))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Matrix<'a> {
+    values: &'a [f32],
+    /// Elements from a row to the next, and from a column to the next.
+    strides: (usize, usize),
+}
+
+/// Columns of the product that a task computes.
+const COLUMNS: usize = 512;
+
+/// The product of a `rows` x `inner` and an `inner` x `columns` matrix.
+fn product(
+    (rows, inner, columns): (usize, usize, usize),
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+) -> Vec<f32> {
+    assert_eq!(a.values.len(), rows * inner, "left operand");
+    assert_eq!(b.values.len(), inner * columns, "right operand");
+    let tasks = columns.div_ceil(COLUMNS);
+    // SAFETY: the strides describe the two matrices, whose sizes were checked; each task
+    // writes its columns of every row.
+    unsafe {
+        filled(rows * columns, |out| {
+            (0..tasks).into_par_iter().for_each(|task| {
+                let first = task * COLUMNS;
+                gemm::gemm(
+                    rows,
+                    (columns - first).min(COLUMNS),
+                    inner,
+                    out.pointer(first),
+                    1,
+                    columns as isize,
+                    false,
+                    a.values.as_ptr(),
+                    a.strides.1 as isize,
+                    a.strides.0 as isize,
+                    b.values[first * b.strides.1..].as_ptr(),
+                    b.strides.1 as isize,
+                    b.strides.0 as isize,
+                    0.0,
+                    1.0,
+                    false,
+                    false,
+                    false,
+                    Parallelism::None,
+                );
+            });
+        })
+    }
+}
+
+impl CustomOp2 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        w: &CpuStorage,
+        w_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        Ok(self.forward(storage::slice(x, x_layout)?, storage::slice(w, w_layout)?, None))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        _y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        self.backward(x, w, dy)
+    }
+}
+
+impl CustomOp3 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        w: &CpuStorage,
+        w_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let bias = storage::slice(bias, bias_layout)?;
+        let (x, w) = (storage::slice(x, x_layout)?, storage::slice(w, w_layout)?);
+        Ok(self.forward(x, w, Some(bias)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        bias: &Tensor,
+        _y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (dx, dw) = self.backward(x, w, dy)?;
+        let sums = |dy: &[f32]| {
+            let mut sums = vec![0f64; self.outputs];
+            for dy in dy.chunks_exact(self.outputs) {
+                for (sum, &dy) in sums.iter_mut().zip(dy) {
+                    *sum += f64::from(dy);
+                }
+            }
+            sums.into_iter().map(|sum| sum as f32).collect()
+        };
+        let db = if bias.track_op() {
+            Some(storage::tensor(storage::with(dy, sums)?, bias.shape())?)
+        } else {
+            None
+        };
+        Ok((dx, dw, db))
+    }
+}

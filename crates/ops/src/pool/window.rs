@@ -1,0 +1,120 @@
+//! Which inputs a window covers, axis by axis.
+
+use std::ops::Range;
+
+use candle_core::{Result, Shape, Tensor, bail};
+
+use super::Pool2d;
+
+/// One axis of a pooling layer.
+#[derive(Clone, Copy)]
+pub(super) struct Axis {
+    pub(super) size: usize,
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+    pub(super) outputs: usize,
+}
+
+impl Axis {
+    fn new(size: usize, kernel: usize, stride: usize, padding: usize) -> Result<Self> {
+        if kernel == 0 || stride == 0 || padding > kernel / 2 {
+            bail!(
+                "pooling: expected a kernel and a stride of at least 1 and a padding of at \
+                 most half the kernel, found kernel {kernel}, stride {stride}, padding {padding}"
+            );
+        }
+        if size + 2 * padding < kernel {
+            bail!("pooling: a kernel of {kernel} does not fit into {size} with {padding}");
+        }
+        let outputs = (size + 2 * padding - kernel) / stride + 1;
+        Ok(Self { size, kernel, stride, padding, outputs })
+    }
+
+    /// The inputs that output `output` covers, without padding.
+    pub(super) fn inputs(&self, output: usize) -> Range<usize> {
+        let start = output * self.stride;
+        let end = (start + self.kernel).saturating_sub(self.padding).min(self.size);
+        start.saturating_sub(self.padding)..end
+    }
+
+    /// The outputs whose window has an input, not padding, at place `tap`.
+    pub(super) fn outputs(&self, tap: usize) -> Range<usize> {
+        let start = self.padding.saturating_sub(tap).div_ceil(self.stride);
+        let end = (self.size + self.padding).saturating_sub(tap).div_ceil(self.stride);
+        start..end.min(self.outputs).max(start)
+    }
+
+    /// The input at place `tap` of output `output`, which must be one.
+    pub(super) fn input(&self, output: usize, tap: usize) -> usize {
+        output * self.stride + tap - self.padding
+    }
+}
+
+/// Both axes of a pooling layer, and how many planes it works on.
+#[derive(Clone, Copy)]
+pub(super) struct Windows {
+    pub(super) batch: usize,
+    pub(super) channels: usize,
+    pub(super) rows: Axis,
+    pub(super) columns: Axis,
+}
+
+impl Windows {
+    pub(super) fn new(x: &Tensor, pool: Pool2d) -> Result<Self> {
+        let (batch, channels, height, width) = x.dims4()?;
+        let rows = Axis::new(height, pool.kernel.0, pool.stride.0, pool.padding.0)?;
+        let columns = Axis::new(width, pool.kernel.1, pool.stride.1, pool.padding.1)?;
+        Ok(Self { batch, channels, rows, columns })
+    }
+
+    /// Values of an input plane.
+    pub(super) fn input(&self) -> usize {
+        self.rows.size * self.columns.size
+    }
+
+    /// Values of an output plane.
+    pub(super) fn output(&self) -> usize {
+        self.rows.outputs * self.columns.outputs
+    }
+
+    pub(super) fn planes(&self) -> usize {
+        self.batch * self.channels
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        (self.batch, self.channels, self.rows.outputs, self.columns.outputs).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_views_of_the_windows_agree() -> Result<()> {
+        for (size, kernel, stride, padding) in
+            [(7, 3, 2, 1), (6, 2, 2, 0), (5, 3, 1, 1), (8, 2, 3, 1), (1, 3, 2, 1)]
+        {
+            let axis = Axis::new(size, kernel, stride, padding)?;
+            let by_output: Vec<_> = (0..axis.outputs)
+                .flat_map(|o| axis.inputs(o).map(move |i| (o, i)))
+                .collect();
+            let mut by_tap: Vec<_> = (0..kernel)
+                .flat_map(|t| axis.outputs(t).map(move |o| (o, axis.input(o, t))))
+                .collect();
+            by_tap.sort_unstable();
+            assert_eq!(by_output, by_tap, "{size} {kernel} {stride} {padding}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn impossible_windows_are_refused() {
+        for (size, kernel, stride, padding) in
+            [(2, 3, 1, 0), (9, 0, 1, 0), (9, 3, 0, 0), (9, 3, 1, 2)]
+        {
+            assert!(Axis::new(size, kernel, stride, padding).is_err());
+        }
+    }
+}

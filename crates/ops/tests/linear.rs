@@ -1,0 +1,130 @@
+//! The fully connected layer against its definition, summed in f64.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use candle_core::{Device, Result, Tensor, Var};
+use ops::linear;
+
+/// Numbers in [-1, 1) that differ from each other, from a linear congruence.
+fn values(len: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..len).map(next).collect()
+}
+
+/// Result and gradients of `x`, `w` and `b` where the result's gradient is `g`.
+fn run(
+    (rows, inputs, outputs): (usize, usize, usize),
+    [x, w, b, g]: [Vec<f32>; 4],
+) -> Result<[Vec<f32>; 4]> {
+    let x = Var::from_vec(x, (rows, inputs), &Device::Cpu)?;
+    let w = Var::from_vec(w, (outputs, inputs), &Device::Cpu)?;
+    let b = Var::from_vec(b, outputs, &Device::Cpu)?;
+    let g = Tensor::from_vec(g, (rows, outputs), &Device::Cpu)?;
+    let y = linear(&x, &w, Some(&b))?;
+    let grads = (&y * g)?.sum_all()?.backward()?;
+    let grad = |v: &Var| grads.get(v).unwrap().flatten_all()?.to_vec1::<f32>();
+    Ok([y.flatten_all()?.to_vec1()?, grad(&x)?, grad(&w)?, grad(&b)?])
+}
+
+#[test]
+fn result_and_gradients_are_those_of_the_definition() -> Result<()> {
+    for (rows, inputs, outputs) in
+        [(1, 1, 1), (3, 5, 2), (7, 37, 21), (16, 512, 10), (2, 3000, 33), (9, 6, 600)]
+    {
+        let arguments = [
+            values(rows * inputs, 1),
+            values(outputs * inputs, 2),
+            values(outputs, 3),
+            values(rows * outputs, 4),
+        ];
+        let found = run((rows, inputs, outputs), arguments.clone())?;
+        let [x, w, b, g] =
+            arguments.map(|v| -> Vec<f64> { v.into_iter().map(f64::from).collect() });
+        let mut y: Vec<f64> = (0..g.len()).map(|i| b[i % outputs]).collect();
+        let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; w.len()]);
+        let mut db = vec![0.0; b.len()];
+        for n in 0..rows {
+            for o in 0..outputs {
+                let to = n * outputs + o;
+                db[o] += g[to];
+                for i in 0..inputs {
+                    y[to] += x[n * inputs + i] * w[o * inputs + i];
+                    dx[n * inputs + i] += g[to] * w[o * inputs + i];
+                    dw[o * inputs + i] += g[to] * x[n * inputs + i];
+                }
+            }
+        }
+        for (found, expected) in found.iter().zip([y, dx, dw, db]) {
+            let scale = expected.iter().fold(1f64, |m, v| m.max(v.abs()));
+            for (&found, expected) in found.iter().zip(expected) {
+                let difference = (f64::from(found) - expected).abs();
+                assert!(difference <= 2e-6 * scale, "{found}, expected {expected}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_result_of_a_row_does_not_depend_on_the_others() -> Result<()> {
+    for (inputs, outputs) in
+        [(37, 10), (512, 10), (64, 1), (3000, 20), (2048, 1000), (1, 3)]
+    {
+        let of = |rows: usize| {
+            let row = |len: usize, seed| {
+                (0..rows as u64).flat_map(move |n| values(len, seed + n)).collect()
+            };
+            let arguments = [
+                row(inputs, 1),
+                values(outputs * inputs, 2),
+                values(outputs, 3),
+                row(outputs, 500),
+            ];
+            run((rows, inputs, outputs), arguments)
+        };
+        let [y_alone, dx_alone, ..] = of(1)?;
+        for rows in [2, 3, 7, 16, 64, 100] {
+            let [y, dx, ..] = of(rows)?;
+            assert_eq!(y[..outputs], y_alone, "{rows} x {inputs} x {outputs}");
+            assert_eq!(dx[..inputs], dx_alone, "{rows} x {inputs} x {outputs}");
+        }
+        // nor on its place among them
+        let [y, dx, ..] = of(64)?;
+        let single = run(
+            (1, inputs, outputs),
+            [
+                values(inputs, 1 + 61),
+                values(outputs * inputs, 2),
+                values(outputs, 3),
+                values(outputs, 500 + 61),
+            ],
+        )?;
+        assert_eq!(y[61 * outputs..][..outputs], single[0]);
+        assert_eq!(dx[61 * inputs..][..inputs], single[1]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_gradient_that_nobody_wants_is_absent() -> Result<()> {
+    let x = Var::from_vec(values(6, 1), (2, 3), &Device::Cpu)?;
+    let w = Var::from_vec(values(12, 2), (4, 3), &Device::Cpu)?;
+    let grads = linear(&x, &w.as_detached_tensor(), None)?.sum_all()?.backward()?;
+    assert!(grads.get(&x).is_some() && grads.get(&w).is_none());
+    let grads = linear(&x.as_detached_tensor(), &w, None)?.sum_all()?.backward()?;
+    assert!(grads.get(&x).is_none() && grads.get(&w).is_some());
+    Ok(())
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_named() -> Result<()> {
+    let zeros =
+        |shape: (usize, usize)| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu);
+    let error = linear(&zeros((2, 3))?, &zeros((4, 5))?, None).unwrap_err().to_string();
+    assert!(error.contains("input [2, 3] and weights [4, 5] do not fit"), "{error}");
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Outputs and gradients against PyTorch's, as `tests/parity/ops.py` wrote them.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::{collections::HashMap, path::Path, sync::LazyLock};
+
+use candle_core::{Device, Result, Tensor, Var};
+use ops::Pool2d;
+
+/// Absolute, and relative to values above 1.
+const TOLERANCE: f32 = 1e-5;
+
+static FIXTURE: LazyLock<HashMap<String, Tensor>> = LazyLock::new(|| {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ops.safetensors");
+    candle_core::safetensors::load(path, &Device::Cpu).unwrap()
+});
+
+fn fixture(name: &str) -> &'static Tensor {
+    FIXTURE.get(name).unwrap_or_else(|| panic!("the fixture has no {name}"))
+}
+
+fn flat(x: &Tensor) -> Vec<f32> {
+    x.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn close(name: &str, found: &Tensor) {
+    let expected = fixture(name);
+    assert_eq!(found.dims(), expected.dims(), "{name}");
+    near(name, &flat(found), &flat(expected), TOLERANCE);
+}
+
+fn near(name: &str, found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len(), "{name}");
+    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+        let error = (f - e).abs() / e.abs().max(1.0);
+        assert!(error <= tolerance, "{name}[{i}]: expected {e}, found {f}");
+    }
+}
+
+/// Compares output and gradients of a case, whose inputs bear the given names.
+fn case(name: &str, inputs: &[&str], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
+    let var = |input: &&str| Var::from_tensor(fixture(&format!("{name}.{input}"))).unwrap();
+    let vars: Vec<Var> = inputs.iter().map(var).collect();
+    let tensors: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+    let y = f(&tensors).unwrap();
+    close(&format!("{name}.y"), &y);
+    let weighted = (y * fixture(&format!("{name}.dy"))).unwrap();
+    let gradients = weighted.sum_all().unwrap().backward().unwrap();
+    for (input, var) in inputs.iter().zip(&vars) {
+        close(&format!("{name}.d{input}"), gradients.get(var).unwrap());
+    }
+}
+
+#[test]
+fn pooling() {
+    for (name, kernel, stride, padding) in [
+        ("halve", (2, 2), (2, 2), (0, 0)),
+        ("stem", (3, 3), (2, 2), (1, 1)),
+        ("oblong", (2, 3), (1, 2), (1, 0)),
+        ("sparse", (2, 2), (3, 4), (1, 1)),
+        ("dense", (3, 3), (1, 1), (1, 1)),
+    ] {
+        let pool = Pool2d { kernel, stride, padding };
+        case(&format!("max.{name}"), &["x"], |x| ops::max_pool2d(&x[0], pool));
+        case(&format!("avg.{name}"), &["x"], |x| ops::avg_pool2d(&x[0], pool));
+    }
+}
+
+#[test]
+fn equal_maxima() {
+    let pool = Pool2d { kernel: (3, 3), stride: (2, 2), padding: (1, 1) };
+    case("max.ties", &["x"], |x| ops::max_pool2d(&x[0], pool));
+}
+
+#[test]
+fn adaptive_pooling() {
+    for (name, size) in
+        [("shrink", (3, 3)), ("grow", (7, 7)), ("uneven", (4, 2)), ("one", (1, 1))]
+    {
+        case(&format!("adaptive.{name}"), &["x"], |x| {
+            ops::adaptive_avg_pool2d(&x[0], size)
+        });
+    }
+}
+
+#[test]
+fn batch_normalisation() {
+    let inputs = ["x", "gamma", "beta"];
+    case("norm.train", &inputs, |x| Ok(ops::batch_norm(&x[0], &x[1], &x[2], 1e-5)?.0));
+    case("norm.eval", &inputs, |x| {
+        let (mean, variance) = (fixture("norm.running_mean"), fixture("norm.running_var"));
+        ops::batch_norm_eval(&x[0], &x[1], &x[2], mean, variance, 1e-5)
+    });
+}
+
+#[test]
+fn running_statistics_take_the_unbiased_variance() -> Result<()> {
+    let [x, gamma, beta] =
+        ["x", "gamma", "beta"].map(|i| fixture(&format!("norm.train.{i}")));
+    let (_, moments) = ops::batch_norm(x, gamma, beta, 1e-5)?;
+    // momentum 0.1, from mean 0 and variance 1
+    let mean: Vec<f32> = moments.mean.iter().map(|m| 0.1 * m).collect();
+    let variance: Vec<f32> = moments.variance.iter().map(|v| 0.9 + 0.1 * v).collect();
+    near("mean", &mean, &flat(fixture("norm.running_mean")), TOLERANCE);
+    near("variance", &variance, &flat(fixture("norm.running_var")), TOLERANCE);
+    Ok(())
+}
+
+#[test]
+fn activations() {
+    case("relu", &["x"], |x| ops::relu(&x[0]));
+    case("relu6", &["x"], |x| ops::relu6(&x[0]));
+}
+
+#[test]
+fn losses() {
+    case("log_softmax", &["x"], |x| ops::log_softmax(&x[0]));
+    let target = fixture("cross_entropy.target").to_vec1::<i64>().unwrap();
+    case("cross_entropy", &["x"], |x| ops::cross_entropy(&x[0], &target));
+    case("bce", &["x"], |x| ops::bce_with_logits(&x[0], fixture("bce.targets")));
+}
+
+#[test]
+fn losses_of_plain_slices() -> Result<()> {
+    let rows = fixture("cross_entropy.x").to_vec2::<f32>()?;
+    let target = fixture("cross_entropy.target").to_vec1::<i64>()?;
+    let hot = fixture("bce.targets").to_vec2::<f32>()?;
+    for (i, z) in rows.iter().enumerate() {
+        let expected = flat(fixture("cross_entropy.y"))[i];
+        let loss = ops::softmax::cross_entropy(z, target[i] as usize);
+        near("cross_entropy", &[loss], &[expected], TOLERANCE);
+
+        let labels: Vec<u8> = hot[i].iter().map(|t| *t as u8).collect();
+        let expected = flat(fixture("bce.y"))[i];
+        near("bce", &[ops::softmax::bce(z, &labels)], &[expected], TOLERANCE);
+
+        let log_p = fixture("log_softmax.y").to_vec2::<f32>()?;
+        let p: Vec<f32> = log_p[i].iter().map(|v| v.exp()).collect();
+        near("softmax", &ops::softmax::softmax(z), &p, TOLERANCE);
+        let entropy: f32 = -p.iter().zip(&log_p[i]).map(|(p, l)| p * l).sum::<f32>();
+        near("entropy", &[ops::softmax::entropy(z)], &[entropy], TOLERANCE);
+    }
+    Ok(())
+}
+
+#[test]
+fn resizing() {
+    for i in 0..4 {
+        let (x, y) = (fixture(&format!("resize.{i}.x")), fixture(&format!("resize.{i}.y")));
+        let (from, to) = (x.dims2().unwrap(), y.dims2().unwrap());
+        near("resize", &ops::resize::bilinear(&flat(x), from, to), &flat(y), 1e-6);
+    }
+}
