@@ -1,0 +1,13 @@
+//! A model file and a pack that fit together, as a network and its input.
+//!
+//! [`open`] turns the files that `attack`, `explain` and `evaluate` are given into a
+//! network, after it has checked that the one can judge the images of the other;
+//! [`image_batch`] turns rows of the pack into the network's input.
+
+mod error;
+mod image_batch;
+mod open;
+
+pub use error::{Error, Result};
+pub use image_batch::image_batch;
+pub use open::{Performer, open};

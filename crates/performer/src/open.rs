@@ -1,0 +1,133 @@
+use std::path::Path;
+
+use artifact::{ModelFile, ModelMeta, Pack, Provenance};
+use models::{Arch, Head, Network, Normalization};
+
+use crate::{Error, Result};
+
+/// Means of `ImageNet`'s channels, which torchvision's weights expect.
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+
+/// Standard deviations of `ImageNet`'s channels, which torchvision's weights expect.
+const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// A network, and the file that it came from.
+pub struct Performer {
+    /// The network; use it in [`models::Mode::Eval`].
+    pub network: Network,
+    /// What the file says of it; of a plain torchvision file, what it was taken for.
+    pub meta: ModelMeta,
+    /// Where the file came from; none in a foreign one.
+    pub provenance: Option<Provenance>,
+    /// BLAKE3 of the file, for the provenance of what is made with it.
+    pub digest: String,
+}
+
+/// Opens the model file at `path` to judge the images of `pack`.
+///
+/// A file without the metadata key `model` is a plain torchvision one: `arch` must name
+/// its network, the classes and the image size are the pack's, and the pixels are
+/// normalised as `ImageNet`'s. If the file does say its network, `arch` may only agree.
+///
+/// # Errors
+///
+/// If the file cannot be read, if its tensors are not exactly those of the network, or
+/// if its classes (their names, in order) or its image size are not the pack's: such an
+/// error names both files.
+pub fn open(path: &Path, arch: Option<&str>, pack: &Pack) -> Result<Performer> {
+    let digest = artifact::digest(path)?;
+    let file = ModelFile::read(path)?;
+    let network = |source| Error::Network { path: path.to_owned(), source };
+
+    let asked = arch.map(str::parse::<Arch>).transpose().map_err(network)?;
+    let meta = match (file.meta, asked) {
+        (Some(meta), _) => meta,
+        (None, Some(arch)) => torchvision(arch, pack),
+        (None, None) => return Err(Error::NoArch { path: path.to_owned() }),
+    };
+    let found = meta.arch.parse::<Arch>().map_err(network)?;
+    if let Some(expected) = asked.filter(|&expected| expected != found) {
+        return Err(Error::Arch {
+            path: path.to_owned(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        });
+    }
+    check(path, &meta, pack)?;
+
+    let norm = Normalization { mean: meta.mean, std: meta.std };
+    let network = Network::load(found, meta.classes.len(), norm, &file.tensors, Head::Keep)
+        .map_err(network)?;
+    Ok(Performer { network, meta, provenance: file.provenance, digest })
+}
+
+/// What a plain torchvision file is taken for.
+fn torchvision(arch: Arch, pack: &Pack) -> ModelMeta {
+    ModelMeta {
+        arch: arch.to_string(),
+        classes: pack.meta.classes.clone(),
+        image_size: [pack.height(), pack.width()],
+        mean: IMAGENET_MEAN,
+        std: IMAGENET_STD,
+        labels: pack.meta.labels,
+        round: 0,
+        epoch: 0,
+    }
+}
+
+/// Does the model judge images of the pack's size by the pack's classes?
+fn check(model: &Path, meta: &ModelMeta, pack: &Pack) -> Result<()> {
+    if let Some((expected, found)) = difference(&meta.classes, &pack.meta.classes) {
+        return Err(Error::Classes {
+            model: model.to_owned(),
+            pack: pack.path.clone(),
+            expected,
+            found,
+        });
+    }
+    let size = [pack.height(), pack.width()];
+    if meta.image_size != size {
+        return Err(Error::ImageSize {
+            model: model.to_owned(),
+            pack: pack.path.clone(),
+            expected: meta.image_size,
+            found: size,
+        });
+    }
+    Ok(())
+}
+
+/// The first difference of two lists of classes, in words.
+fn difference(expected: &[String], found: &[String]) -> Option<(String, String)> {
+    if expected.len() != found.len() {
+        return Some((expected.len().to_string(), found.len().to_string()));
+    }
+    let (i, (e, f)) = expected.iter().zip(found).enumerate().find(|(_, (e, f))| e != f)?;
+    Some((format!("`{e}` as class {i}"), format!("`{f}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn equal_classes_do_not_differ() {
+        assert_eq!(difference(&names(&["cat", "dog"]), &names(&["cat", "dog"])), None);
+    }
+
+    #[test]
+    fn the_first_other_class_is_named() {
+        let differ = difference(&names(&["cat", "dog"]), &names(&["cat", "cow"]));
+        assert_eq!(differ, Some(("`dog` as class 1".into(), "`cow`".into())));
+    }
+
+    #[test]
+    fn a_missing_class_is_counted() {
+        let differ = difference(&names(&["cat", "dog"]), &names(&["cat"]));
+        assert_eq!(differ, Some(("2".into(), "1".into())));
+    }
+}
