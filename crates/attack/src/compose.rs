@@ -1,0 +1,118 @@
+use ops::bits;
+
+/// Which way each pixel is pushed, `[3, H, W]` row-major.
+#[derive(Clone, Copy, Debug)]
+pub enum Direction<'a> {
+    /// A bit a pixel, least significant first: 1 for +1, 0 for −1.
+    Signs(&'a [u8]),
+    /// A number in \[−1, 1\] a pixel, in units of ε.
+    Delta(&'a [f32]),
+}
+
+/// The semantic-preserved adversarial example, Eq. (1).
+///
+/// ```text
+/// x̂ = clamp(x + ε_c · s ∘ (1 − g), 0, 1)
+/// ```
+///
+/// The paper does not clamp; its oracle (`captum.robust.FGSM` with bounds 0..1) does, and
+/// x̂ stays an image. The one map g serves all three channels.
+///
+/// # Shapes
+///
+/// - `x`, `out`: `[3, H, W]`, pixels in \[0, 1\]
+/// - `direction`: as many bits or numbers
+/// - `map`: `[H, W]`, in \[0, 1\]
+///
+/// # Panics
+///
+/// If the shapes differ.
+///
+/// # Examples
+///
+/// ```
+/// use attack::{Direction, compose};
+///
+/// // one pixel of three channels, pushed up, down, up, with half of it semantic
+/// let mut out = [0.0; 3];
+/// let direction = Direction::Signs(&[0b101]);
+/// compose(&[0.25, 0.5, 1.0], direction, &[0.5], [0.5, 0.5, 0.5], &mut out);
+/// assert_eq!(out, [0.5, 0.25, 1.0]); // 1.25 is clamped
+/// ```
+pub fn compose(
+    x: &[f32],
+    direction: Direction<'_>,
+    map: &[f32],
+    epsilon: [f32; 3],
+    out: &mut [f32],
+) {
+    let pixels = map.len();
+    assert_eq!(x.len(), 3 * pixels, "an image is not of its map's size");
+    assert_eq!(out.len(), x.len(), "the result is not of the image's size");
+    match direction {
+        Direction::Signs(signs) => {
+            assert_eq!(signs.len(), x.len().div_ceil(8), "not a sign for each pixel");
+            push(x, |i| bits::sign(signs, i), map, epsilon, out);
+        }
+        Direction::Delta(delta) => {
+            assert_eq!(delta.len(), x.len(), "not a direction for each pixel");
+            push(x, |i| delta[i], map, epsilon, out);
+        }
+    }
+}
+
+fn push(
+    x: &[f32],
+    direction: impl Fn(usize) -> f32,
+    map: &[f32],
+    epsilon: [f32; 3],
+    out: &mut [f32],
+) {
+    let pixels = map.len();
+    for (channel, epsilon) in epsilon.into_iter().enumerate() {
+        for (pixel, &g) in map.iter().enumerate() {
+            let i = channel * pixels + pixel;
+            // in Captum's order, so that the two round alike
+            let pushed = x[i] + epsilon * (1.0 - g) * direction(i);
+            out[i] = pushed.clamp(0.0, 1.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two pixels of three channels.
+    const X: [f32; 6] = [0.5, 0.5, 0.5, 0.5, 0.0, 1.0];
+
+    fn composed(direction: Direction<'_>, map: [f32; 2], epsilon: [f32; 3]) -> [f32; 6] {
+        let mut out = [f32::NAN; 6];
+        compose(&X, direction, &map, epsilon, &mut out);
+        out
+    }
+
+    #[test]
+    fn a_semantic_pixel_is_left_alone() {
+        let pushed = composed(Direction::Signs(&[0b11_1111]), [1.0, 0.0], [0.25; 3]);
+        assert_eq!(pushed, [0.5, 0.75, 0.5, 0.75, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn each_channel_has_its_step() {
+        let pushed = composed(Direction::Signs(&[0b01_1001]), [0.0; 2], [0.125, 0.25, 0.5]);
+        assert_eq!(pushed, [0.625, 0.375, 0.25, 0.75, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn a_dense_direction_scales_the_step() {
+        let delta = [1.0, -1.0, 0.5, -0.5, 0.0, -0.25];
+        let pushed = composed(Direction::Delta(&delta), [0.0, 0.5], [0.5; 3]);
+        assert_eq!(pushed, [1.0, 0.25, 0.75, 0.375, 0.0, 0.9375]);
+    }
+
+    #[test]
+    fn no_step_changes_nothing() {
+        assert_eq!(composed(Direction::Signs(&[0b10_1010]), [0.0; 2], [0.0; 3]), X);
+    }
+}

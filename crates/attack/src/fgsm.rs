@@ -1,0 +1,52 @@
+use candle_core::{Tensor, Var};
+use models::{Mode, Network};
+use ops::bits;
+
+use crate::{Error, Result, Target, logit_gradient::logit_gradient};
+
+/// The direction in which each image's loss grows, `sign(∇_x L(x, y))` of Eq. (7).
+///
+/// The loss is cross entropy, or mean binary cross entropy of sets of classes. What is
+/// back-propagated is its gradient by the logits less a positive factor an image (`q − e_y`
+/// with q the softmax over the other classes), which leaves the signs as they are and
+/// keeps them exact however certain the network is. As the paper says, `sign(0) = +1`.
+/// The network is in evaluation mode: an image's signs do not depend on its batch.
+///
+/// # Shapes
+///
+/// - `images`: `[B, 3, H, W]`, pixels in \[0, 1\]
+/// - result: B times `ceil(3HW/8)` bytes, a bit a pixel, least significant first: 1 for +1
+///
+/// # Errors
+///
+/// If the labels do not fit the images or the network, if the network does not compute,
+/// or if a gradient is not finite: the message says at which image of the batch.
+pub fn fgsm(net: &Network, images: &Tensor, target: Target<'_>) -> Result<Vec<Vec<u8>>> {
+    let gradient = gradient(net, images, target)?;
+    let (batch, ..) = images.dims4()?;
+    let components = gradient.len() / batch.max(1);
+    let mut signs = Vec::with_capacity(batch);
+    for (position, image) in gradient.chunks_exact(components.max(1)).enumerate() {
+        if let Some(&found) = image.iter().find(|component| !component.is_finite()) {
+            return Err(Error::NotFinite { position, found });
+        }
+        signs.push(bits::pack_signs(image));
+    }
+    Ok(signs)
+}
+
+/// The gradient by the pixels, up to a positive factor an image; `[B, 3, H, W]`.
+fn gradient(net: &Network, images: &Tensor, target: Target<'_>) -> Result<Vec<f32>> {
+    let x = Var::from_tensor(images)?;
+    let logits = net.forward(x.as_tensor(), Mode::Eval)?;
+    let (batch, classes) = logits.dims2()?;
+    target.check(batch, classes)?;
+
+    let z = logits.detach().flatten_all()?.to_vec1::<f32>()?;
+    let c = logit_gradient(&z, classes, &target);
+    let c = Tensor::from_vec(c, (batch, classes), logits.device())?;
+    // Σ z·c with c constant has the gradient c by z
+    let gradients = (logits * c)?.sum_all()?.backward()?;
+    let gradient = gradients.get(&x).expect("the logits depend on the images");
+    Ok(gradient.flatten_all()?.to_vec1::<f32>()?)
+}

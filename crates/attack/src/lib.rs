@@ -1,0 +1,22 @@
+//! FGSM and the semantic-preserving composition.
+//!
+//! ```text
+//! h = ε · sign(∇L)                   Eq. (7)    fgsm (the sign), step (the ε)
+//! x̂ = clamp(x + h∘(1 − g), 0, 1)     Eq. (1)    compose
+//! ```
+//!
+//! The sign does not depend on ε or on the explanation g: it is found once a network, and
+//! an x̂ is composed wherever one is needed.
+
+mod compose;
+mod error;
+mod fgsm;
+mod logit_gradient;
+mod step;
+mod target;
+
+pub use compose::{Direction, compose};
+pub use error::{Error, Result};
+pub use fgsm::fgsm;
+pub use step::{EpsilonUnit, UnknownUnit, step};
+pub use target::Target;
