@@ -1,0 +1,28 @@
+//! Where in an image a network sees a class: one trait, one file a method.
+//!
+//! [`explain`] is the paper's g(f(x)): it runs the network on a batch, lets an
+//! [`Explainer`] map it, and normalises each map to \[0, 1\] at its native resolution;
+//! [`full_size`] brings one to the size of its image. The conventions are those of
+//! pytorch-grad-cam (Gildenblat et al., 1.5.5), so that numbers can be compared.
+//!
+//! The network is in evaluation mode, and an image's map does not depend on its batch.
+
+mod activation_gradient;
+mod cam;
+mod error;
+mod explainer;
+mod explanation;
+mod full_size;
+mod grad_cam;
+mod normalize;
+mod subject;
+mod xgrad_cam;
+
+pub use error::{Error, Result};
+pub use explainer::{Explainer, NAMES, Raw, by_name};
+pub use explanation::{Explanation, Target, explain, predicted_class};
+pub use full_size::full_size;
+pub use grad_cam::GradCam;
+pub use normalize::{Status, normalize};
+pub use subject::Subject;
+pub use xgrad_cam::XGradCam;
