@@ -1,0 +1,126 @@
+//! `evaluate`: how good are a network's predictions, and do its explanations lie on the
+//! objects?
+//!
+//! Writes accuracy (or average precision, of sets of labels) and, where the pack has
+//! masks, how the maps of each explainer localise the classes that are there.
+
+use std::{
+    io::{self, Write},
+    num::NonZeroUsize,
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::ensure;
+use artifact::Pack;
+use clap::{Parser, builder::PossibleValuesParser};
+use stage::Stage;
+
+use crate::measure::Measuring;
+
+mod classification;
+mod localise;
+mod measure;
+mod predicted_maps;
+mod summary;
+
+/// Evaluate a network's predictions and explanations
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Pack of the test images
+    #[arg(long, value_name = "PACK")]
+    data: PathBuf,
+
+    /// Model to evaluate
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+
+    /// Network in a model file that does not say it, such as torchvision's
+    #[arg(long, value_name = "NAME")]
+    arch: Option<String>,
+
+    /// Methods whose maps are compared with the masks, if the pack has any
+    #[arg(
+        long = "explainer",
+        value_name = "NAME",
+        num_args = 1..,
+        value_parser = PossibleValuesParser::new(explain::NAMES)
+    )]
+    explainers: Vec<String>,
+
+    /// Layer whose output is explained; by default the network's last one with places
+    #[arg(long, value_name = "NAME")]
+    tap: Option<String>,
+
+    /// Maps of the predicted classes to write, by the first explainer (safetensors)
+    #[arg(long, value_name = "FILE", requires = "explainers")]
+    maps_output: Option<PathBuf>,
+
+    /// Table to write of each image and class in its mask, by the first explainer (Parquet)
+    #[arg(long, value_name = "FILE", requires = "explainers")]
+    pairs: Option<PathBuf>,
+
+    /// Images at a time; the result does not depend on it
+    #[arg(long, value_name = "N", default_value = "64")]
+    batch_size: NonZeroUsize,
+
+    /// Table of measures to write (Parquet)
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+
+    #[command(flatten)]
+    common: stage::Common,
+}
+
+fn main() -> ExitCode {
+    stage::main(run)
+}
+
+fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
+    args.common.device()?;
+    ops::memory::keep_freed();
+    let pack = Pack::open(&args.data)?;
+    ensure!(
+        args.pairs.is_none() || pack.has_masks(),
+        "--pairs needs masks, and {} has none",
+        args.data.display(),
+    );
+    if !args.explainers.is_empty() && !pack.has_masks() {
+        tracing::info!("{} has no masks: localisation is skipped", args.data.display());
+    }
+    localise::check_masks(&pack)?;
+    let performer = performer::open(&args.model, args.arch.as_deref(), &pack)?;
+    let tap = performer.network.resolve_tap(args.tap.as_deref())?;
+
+    let measured = Measuring {
+        stage,
+        pack: &pack,
+        network: &performer.network,
+        model: &args.model,
+        tap: &tap,
+        explainers: measure::explainers(&args.explainers)?,
+        predicted_maps: args.maps_output.is_some(),
+        batch_size: args.batch_size.get(),
+    }
+    .run()?;
+
+    let provenance = stage
+        .provenance()
+        .with_input("data", pack.digest()?)
+        .with_input("model", performer.digest.as_str());
+    if let (Some(path), Some(maps)) = (&args.maps_output, measured.maps) {
+        maps.into_artifact(&pack, tap.name(), &measured.logits, provenance.clone())
+            .write(path)?;
+    }
+    if let (Some(path), Some(found)) = (&args.pairs, measured.localised.first()) {
+        found.pairs(&pack).write(path, &provenance)?;
+    }
+    let mut evaluation = classification::measure(&pack, &measured.logits);
+    for found in &measured.localised {
+        found.report(&pack, &mut evaluation);
+    }
+    evaluation.write(&args.output, &provenance)?;
+    write!(io::stdout(), "{}", summary::Summary(&evaluation))?;
+    Ok(())
+}

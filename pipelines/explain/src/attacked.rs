@@ -1,0 +1,183 @@
+//! The perturbed images x̂, and whether the files they are made from belong together.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::ensure;
+use artifact::{Direction, Label, Maps, MapsMeta, Pack, Perturbations};
+use candle_core::{Device, Tensor};
+
+/// What maps and perturbations must be of.
+pub(crate) struct Of<'a> {
+    pub(crate) pack: &'a Pack,
+    /// The model's file and digest.
+    pub(crate) model: (&'a Path, &'a str),
+    pub(crate) meta: &'a MapsMeta,
+}
+
+/// The images of a pack under attack, each protected by its clean map.
+///
+/// Only the correctly predicted ones: no other is reweighted (design §4.3).
+pub(crate) struct Attacked {
+    clean: Maps,
+    perturbations: Perturbations,
+    /// Push of a pixel, per channel.
+    step: [f32; 3],
+    /// Of each image: its row in the pack, in the maps and in the perturbations.
+    joined: Vec<Row>,
+}
+
+/// Where the parts of one image are.
+#[derive(Clone, Copy)]
+struct Row {
+    pack: usize,
+    clean: usize,
+    direction: usize,
+}
+
+impl Attacked {
+    /// Reads both files and joins them with the pack.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is of another pack or model, or of images of another size, if the
+    /// maps were made in another manner, or if an image lacks its perturbation.
+    pub(crate) fn open(
+        maps: &Path,
+        perturbations: &Path,
+        step: [f32; 3],
+        of: &Of<'_>,
+    ) -> anyhow::Result<Self> {
+        let clean = Maps::read(maps)?;
+        let size = (of.pack.height(), of.pack.width());
+        let directions = Perturbations::read(perturbations, size)?;
+        for made in [
+            (maps, clean.provenance.as_ref()),
+            (perturbations, directions.provenance.as_ref()),
+        ] {
+            artifact::made_from("data", made, (&of.pack.path, of.pack.digest()?))?;
+            artifact::made_from("model", made, of.model)?;
+        }
+        same_manner(maps, &clean, of)?;
+        let joined = join((maps, &clean), (perturbations, &directions), of.pack)?;
+        Ok(Self { clean, perturbations: directions, step, joined })
+    }
+
+    /// Number of images.
+    pub(crate) fn len(&self) -> usize {
+        self.joined.len()
+    }
+
+    /// Height and width of the maps.
+    pub(crate) fn map_size(&self) -> (usize, usize) {
+        (self.clean.height, self.clean.width)
+    }
+
+    /// Rows of these images in the pack.
+    pub(crate) fn rows(&self, images: &[usize]) -> Vec<usize> {
+        images.iter().map(|&i| self.joined[i].pack).collect()
+    }
+
+    /// The classes that these images' clean maps are of.
+    pub(crate) fn targets(&self, images: &[usize]) -> Vec<i64> {
+        images.iter().map(|&i| self.clean.target[self.joined[i].clean]).collect()
+    }
+
+    /// These images under attack, Eq. (1); `[B, 3, H, W]`.
+    ///
+    /// A clean map that is flat or not finite protects nothing. Such an image is pushed
+    /// everywhere; it has no consistency, whatever becomes of it.
+    pub(crate) fn images(&self, pack: &Pack, images: &[usize]) -> anyhow::Result<Tensor> {
+        let (height, width) = (pack.height(), pack.width());
+        let x = performer::image_batch(pack, &self.rows(images))?.flatten_all()?;
+        let x = x.to_vec1::<f32>()?;
+        let mut perturbed = vec![0f32; x.len()];
+
+        let length = 3 * height * width;
+        let pairs = x.chunks_exact(length).zip(perturbed.chunks_exact_mut(length));
+        for (&image, (x, out)) in images.iter().zip(pairs) {
+            let Row { clean, direction, .. } = self.joined[image];
+            let map = if self.clean.status[clean] == 0 {
+                explain::full_size(self.clean.map(clean), self.map_size(), (height, width))
+            } else {
+                vec![0.0; height * width]
+            };
+            let direction = match self.perturbations.direction(direction) {
+                Direction::Signs(signs) => attack::Direction::Signs(signs),
+                Direction::Delta(delta) => attack::Direction::Delta(delta),
+            };
+            attack::compose(x, direction, &map, self.step, out);
+        }
+        let shape = (images.len(), 3, height, width);
+        Ok(Tensor::from_vec(perturbed, shape, &Device::Cpu)?)
+    }
+}
+
+/// Are these clean maps, made as the perturbed images' will be?
+fn same_manner(path: &Path, maps: &Maps, of: &Of<'_>) -> anyhow::Result<()> {
+    let path = path.display();
+    if let Some(epsilon) = maps.meta.epsilon {
+        anyhow::bail!(
+            "{path}: expected maps of clean images, found maps of perturbed ones \
+             (epsilon {epsilon})"
+        );
+    }
+    let manner = |meta: &MapsMeta, classes: usize| {
+        let [height, width] = meta.image_size;
+        [
+            ("explainer", meta.explainer.clone()),
+            ("tap", meta.tap.clone()),
+            ("target", meta.target.clone()),
+            ("image size", format!("{height}x{width}")),
+            ("number of classes", classes.to_string()),
+        ]
+    };
+    let (expected, found) =
+        (manner(of.meta, of.pack.classes()), manner(&maps.meta, maps.classes));
+    for ((what, expected), (_, found)) in expected.into_iter().zip(found) {
+        ensure!(
+            expected == found,
+            "{path} does not fit {} and the flags: expected {what} {expected}, found {found}",
+            of.pack.path.display(),
+        );
+    }
+    Ok(())
+}
+
+/// The correctly predicted images by their ids, in the order of the maps.
+fn join(
+    (a, clean): (&Path, &Maps),
+    (b, perturbations): (&Path, &Perturbations),
+    pack: &Pack,
+) -> anyhow::Result<Vec<Row>> {
+    let data = pack.path.display();
+    let directions: BTreeMap<u32, usize> =
+        perturbations.sample.iter().copied().zip(0..).collect();
+    let beyond = directions.keys().find(|&&sample| sample as usize >= pack.len());
+    if let Some(sample) = beyond {
+        anyhow::bail!("{} is not of {data}, which has no sample {sample}", b.display());
+    }
+
+    let mut joined = Vec::new();
+    for (row, &sample) in clean.sample.iter().enumerate() {
+        let (a, b, image) = (a.display(), b.display(), sample as usize);
+        ensure!(image < pack.len(), "{a} is not of {data}, which has no sample {sample}");
+        ensure!(
+            clean.labels.kind() == pack.labels.kind()
+                && clean.labels.row(row) == pack.labels.row(image),
+            "{a} and {data} label sample {sample} differently: they do not belong together",
+        );
+        let correct = match pack.labels.row(image) {
+            Label::Single(label) => label == clean.predicted[row],
+            Label::Multi(hot) => hot[clean.predicted[row] as usize] != 0,
+        };
+        if correct {
+            let Some(&direction) = directions.get(&sample) else {
+                anyhow::bail!("{b} lacks sample {sample}, which {a} has");
+            };
+            joined.push(Row { pack: image, clean: row, direction });
+        }
+    }
+    let (images, all) = (joined.len(), clean.sample.len());
+    tracing::info!("{images} of {all} images are predicted correctly, and explained again");
+    Ok(joined)
+}

@@ -1,0 +1,168 @@
+//! `explain`: where in each image does the network see the class?
+//!
+//! Writes the maps g(f(x)) of a pack's images. With maps and perturbations it composes the
+//! semantic-preserved adversarial images x̂ of Eq. (1) and writes their maps g(f(x̂)).
+
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
+
+use artifact::{MapsMeta, Pack};
+use attack::EpsilonUnit;
+use clap::{
+    Parser,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use stage::Stage;
+
+use crate::{
+    attacked::Attacked,
+    run::{Job, Kind},
+};
+
+mod attacked;
+mod maps;
+mod run;
+
+/// Explain where in each image the network sees the class
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Pack of the images
+    #[arg(long, value_name = "PACK")]
+    data: PathBuf,
+
+    /// Model to explain
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+
+    /// Network in a model file that does not say it, such as torchvision's
+    #[arg(long, value_name = "NAME")]
+    arch: Option<String>,
+
+    /// Method
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "grad-cam",
+        value_parser = PossibleValuesParser::new(explain::NAMES)
+    )]
+    explainer: String,
+
+    /// Layer whose output is explained; by default the network's last one with places
+    #[arg(long, value_name = "NAME")]
+    tap: Option<String>,
+
+    /// Class that is explained; of a set of labels the one of the highest confidence
+    #[arg(
+        long,
+        value_name = "CLASS",
+        default_value = "predicted",
+        value_parser = PossibleValuesParser::new(["predicted", "label"])
+    )]
+    target: String,
+
+    /// Maps of the clean images, by this model: explain the perturbed images instead
+    #[arg(long, value_name = "FILE", requires_all = ["perturbations", "epsilon"])]
+    maps: Option<PathBuf>,
+
+    /// Directions in which the images are perturbed, of `attack`
+    #[arg(long, value_name = "FILE", requires_all = ["maps", "epsilon"])]
+    perturbations: Option<PathBuf>,
+
+    /// How far each pixel is pushed, ε of Eq. (7)
+    #[arg(
+        long,
+        value_name = "E",
+        requires_all = ["maps", "perturbations"],
+        value_parser = epsilon
+    )]
+    epsilon: Option<f64>,
+
+    /// What ε is measured in: pixels in [0, 1], or the network's normalised input
+    #[arg(
+        long,
+        value_name = "UNIT",
+        default_value_t,
+        value_parser = PossibleValuesParser::new(["pixel", "normalized"])
+            .try_map(|unit| unit.parse::<EpsilonUnit>())
+    )]
+    epsilon_unit: EpsilonUnit,
+
+    /// Images at a time; the result does not depend on it
+    #[arg(long, value_name = "N", default_value = "64")]
+    batch_size: NonZeroUsize,
+
+    /// Maps to write (safetensors)
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+
+    #[command(flatten)]
+    common: stage::Common,
+}
+
+fn epsilon(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(epsilon) if epsilon.is_finite() && epsilon >= 0.0 => Ok(epsilon),
+        _ => Err("expected a number that is finite and at least 0".to_owned()),
+    }
+}
+
+fn main() -> ExitCode {
+    stage::main(run)
+}
+
+fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
+    args.common.device()?;
+    ops::memory::keep_freed();
+    let pack = Pack::open(&args.data)?;
+    let performer = performer::open(&args.model, args.arch.as_deref(), &pack)?;
+    let tap = performer.network.resolve_tap(args.tap.as_deref())?;
+    let explainer = explain::by_name(&args.explainer)?;
+
+    let mut meta = MapsMeta {
+        explainer: args.explainer.clone(),
+        tap: tap.name().to_owned(),
+        image_size: [pack.height(), pack.width()],
+        target: args.target.clone(),
+        epsilon: None,
+        epsilon_unit: None,
+    };
+    let mut provenance = stage
+        .provenance()
+        .with_input("data", pack.digest()?)
+        .with_input("model", performer.digest.as_str());
+    let attacked = match (&args.maps, &args.perturbations, args.epsilon) {
+        (Some(maps), Some(perturbations), Some(epsilon)) => {
+            let of = attacked::Of {
+                pack: &pack,
+                model: (&args.model, &performer.digest),
+                meta: &meta,
+            };
+            let steps = attack::step(epsilon as f32, args.epsilon_unit, performer.meta.std);
+            let attacked = Attacked::open(maps, perturbations, steps, &of)?;
+            meta.epsilon = Some(epsilon);
+            meta.epsilon_unit = Some(args.epsilon_unit.to_string());
+            provenance = provenance
+                .with_input("maps", artifact::digest(maps)?)
+                .with_input("perturbations", artifact::digest(perturbations)?);
+            Some(attacked)
+        }
+        _ => None,
+    };
+
+    let job = Job {
+        stage,
+        pack: &pack,
+        network: &performer.network,
+        tap: &tap,
+        explainer: explainer.as_ref(),
+        kind: if args.target == "label" { Kind::Label } else { Kind::Predicted },
+        batch_size: args.batch_size.get(),
+    };
+    let maps = match &attacked {
+        Some(attacked) => job.attacked(attacked)?,
+        None => job.clean()?,
+    };
+    maps.say(&meta);
+    maps.into_artifact(meta, &pack, provenance).write(&args.output)?;
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Explaining a pack batch by batch.
+
+use anyhow::Result;
+use artifact::{Label, Pack};
+use candle_core::Tensor;
+use explain::{Explainer, Explanation, Subject, Target};
+use models::{Network, Tap};
+use stage::Stage;
+
+use crate::{attacked::Attacked, maps::Rows};
+
+/// Which class a map is of.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// The predicted one.
+    Predicted,
+    /// The label; of a set the one of the highest confidence.
+    Label,
+}
+
+/// What is explained, and how.
+pub(crate) struct Job<'a> {
+    pub(crate) stage: &'a Stage,
+    pub(crate) pack: &'a Pack,
+    pub(crate) network: &'a Network,
+    pub(crate) tap: &'a Tap,
+    pub(crate) explainer: &'a dyn Explainer,
+    pub(crate) kind: Kind,
+    pub(crate) batch_size: usize,
+}
+
+impl Job<'_> {
+    /// g(f(x)) of every image of the pack.
+    pub(crate) fn clean(&self) -> Result<Rows> {
+        self.each(self.pack.len(), (0, 0), |rows| {
+            let images = performer::image_batch(self.pack, rows)?;
+            let explanation = self.explain(&images, |logits| match self.kind {
+                Kind::Predicted => None,
+                Kind::Label => Some(labels(self.pack, rows, logits)),
+            })?;
+            Ok((rows.to_vec(), explanation))
+        })
+    }
+
+    /// g(f(x̂)) of the images under attack: for the prediction f(x̂) itself, or for the
+    /// label that the clean map is of.
+    pub(crate) fn attacked(&self, attacked: &Attacked) -> Result<Rows> {
+        self.each(attacked.len(), attacked.map_size(), |images| {
+            let pixels = attacked.images(self.pack, images)?;
+            let explanation = self.explain(&pixels, |_| match self.kind {
+                Kind::Predicted => None,
+                Kind::Label => Some(attacked.targets(images)),
+            })?;
+            Ok((attacked.rows(images), explanation))
+        })
+    }
+
+    /// Gathers batches of 0..count; only their small maps and logits stay in memory.
+    fn each(
+        &self,
+        count: usize,
+        map_size: (usize, usize),
+        batch: impl Fn(&[usize]) -> Result<(Vec<usize>, Explanation)>,
+    ) -> Result<Rows> {
+        let progress = self.stage.progress(count as u64, "images");
+        let all: Vec<usize> = (0..count).collect();
+        let mut gathered = Rows::new(map_size);
+        for images in all.chunks(self.batch_size) {
+            self.stage.check()?;
+            let (rows, explanation) = batch(images)?;
+            gathered.add(&rows, explanation);
+            progress.inc(images.len() as u64);
+        }
+        Ok(gathered)
+    }
+
+    fn explain(
+        &self,
+        images: &Tensor,
+        target: impl FnOnce(&[f32]) -> Option<Vec<i64>>,
+    ) -> Result<Explanation> {
+        let subject = Subject::new(self.network, self.tap, images)?;
+        let logits = subject.logits()?;
+        let target = target(&logits);
+        let target = target.as_deref().map_or(Target::Predicted, Target::Given);
+        Ok(subject.explain(self.explainer, logits, target)?)
+    }
+}
+
+/// The label of each row; of a set the one with the highest logit, and of an empty set
+/// the highest of all.
+fn labels(pack: &Pack, rows: &[usize], logits: &[f32]) -> Vec<i64> {
+    let label = |(&row, logits): (&usize, &[f32])| match pack.labels.row(row) {
+        Label::Single(label) => label,
+        Label::Multi(hot) => {
+            let empty = hot.iter().all(|&hot| hot == 0);
+            let candidate =
+                |(&z, &hot)| if empty || hot != 0 { z } else { f32::NEG_INFINITY };
+            let candidates: Vec<f32> = logits.iter().zip(hot).map(candidate).collect();
+            explain::predicted_class(&candidates)
+        }
+    };
+    rows.iter().zip(logits.chunks_exact(pack.classes())).map(label).collect()
+}

@@ -1,0 +1,53 @@
+//! `prepare`: from a dataset in its original layout, or the built-in shapes, to packs.
+//!
+//! Decodes every image once, brings it to one size and writes `samples.parquet`,
+//! `validation.safetensors` (if asked), `test.safetensors` and `train.safetensors`, in this
+//! order and only when all of them are in memory: nothing is written by a run that fails
+//! over its inputs.
+
+mod args;
+mod bad;
+mod built_in;
+mod original;
+mod split;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use artifact::Samples;
+use stage::Stage;
+
+use args::{Args, Name};
+use split::Split;
+
+fn main() -> ExitCode {
+    stage::main(run)
+}
+
+fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
+    args.check()?;
+    // Nothing here runs on a GPU, but asking for one that is absent is an error everywhere.
+    args.common.device()?;
+    let mut provenance = stage.provenance();
+    let splits = if args.dataset == Name::Shapes {
+        built_in::splits(args, stage)?
+    } else {
+        let (splits, digest) = original::splits(args, stage)?;
+        provenance = provenance.with_input("source", digest);
+        splits
+    };
+
+    let mut samples = Samples::default();
+    for split in &splits {
+        split.list(&mut samples);
+        split.log();
+    }
+    stage.check()?;
+    samples.write(&args.output.join("samples.parquet"), &provenance)?;
+    for Split { pack, .. } in &splits {
+        let path = args.output.join(format!("{}.safetensors", pack.meta.split));
+        pack.write(&path, &provenance)
+            .with_context(|| format!("the {} pack", pack.meta.split))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+use anyhow::{Context, ensure};
+use artifact::{LabelKind, Labels, PackData, PackMeta};
+use data::{
+    BadFile, Geometry,
+    layout::{Dataset, Label, Source, backgrounds, cub, folder, stl10, voc},
+};
+use stage::{Progress, Stage};
+
+use crate::{
+    args::{Args, Name},
+    bad,
+    split::Split,
+};
+
+/// Images decoded between two looks at the progress and at Ctrl-C.
+const CHUNK: usize = 128;
+
+/// Reads the dataset and decodes it; also gives the BLAKE3 of all that was read, folded in
+/// the order of the samples.
+pub(crate) fn splits(args: &Args, stage: &Stage) -> anyhow::Result<(Vec<Split>, String)> {
+    let mut dataset = open(args)?;
+    if let Some(fraction) = args.validation {
+        dataset.hold_out(fraction, args.common.seed)?;
+    }
+    let total: usize = dataset.splits.values().map(Vec::len).sum();
+    let progress = stage.progress(total as u64, "decoding");
+
+    let mut bad = std::mem::take(&mut dataset.bad);
+    let mut digest = blake3::Hasher::new();
+    let mut splits = Vec::new();
+    for name in ["validation", "test", "train"] {
+        if let Some(sources) = dataset.splits.remove(name) {
+            let mut decoder = Decoder {
+                geometry: args.geometry(),
+                progress: &progress,
+                stage,
+                digest: &mut digest,
+                bad: &mut bad,
+            };
+            splits.push(decoder.split(&dataset, name, &sources)?);
+        } else if name != "validation" {
+            tracing::warn!("the dataset has no {name} images: no {name}.safetensors");
+        }
+    }
+    drop(progress);
+
+    bad::report(&bad, args.skip_bad)?;
+    for split in &splits {
+        ensure!(
+            !split.sources.is_empty(),
+            "no images are left in {}",
+            split.pack.meta.split
+        );
+    }
+    Ok((splits, digest.finalize().to_hex().to_string()))
+}
+
+fn open(args: &Args) -> anyhow::Result<Dataset> {
+    let root =
+        args.root.as_deref().context("--root is needed: the folder of the dataset")?;
+    let dataset = match args.dataset {
+        Name::Voc => {
+            let or = |set: &Option<String>, usual: &str| {
+                set.clone().unwrap_or_else(|| usual.to_owned())
+            };
+            let choice = voc::Choice {
+                classes: args.classes.clone(),
+                labels: args.labels.map_or(LabelKind::Single, LabelKind::from),
+                train_set: or(&args.train_set, "train"),
+                test_set: or(&args.test_set, "val"),
+            };
+            voc::open(root, &choice)
+        }
+        Name::Stl10 => {
+            stl10::open(root, &stl10::Choice { fold: args.fold, masks: args.masks.clone() })
+        }
+        Name::Cub => cub::open(root),
+        Name::Backgrounds => {
+            backgrounds::open(root, args.variant.as_deref().unwrap_or("original"))
+        }
+        Name::Folder => {
+            let choice = folder::Choice {
+                masks: args.masks.clone(),
+                threshold: args.mask_threshold.unwrap_or(0),
+                test_fraction: args.test_fraction,
+                seed: args.common.seed,
+            };
+            folder::open(root, &choice)
+        }
+        Name::Shapes => unreachable!("shapes have no files"),
+    };
+    Ok(dataset?)
+}
+
+struct Decoder<'a> {
+    geometry: Geometry,
+    progress: &'a Progress,
+    stage: &'a Stage,
+    digest: &'a mut blake3::Hasher,
+    bad: &'a mut Vec<BadFile>,
+}
+
+impl Decoder<'_> {
+    fn split(
+        &mut self,
+        dataset: &Dataset,
+        name: &str,
+        sources: &[Source],
+    ) -> anyhow::Result<Split> {
+        let size = self.geometry.size;
+        // Either every image of a split has a mask or none.
+        let masked = sources.first().is_some_and(|source| source.mask.is_some());
+        let mut images = Vec::with_capacity(sources.len() * 3 * size * size);
+        let mut masks =
+            Vec::with_capacity(if masked { sources.len() * size * size } else { 0 });
+        let mut kept = Vec::with_capacity(sources.len());
+        for chunk in sources.chunks(CHUNK) {
+            self.stage.check()?;
+            for (source, decoded) in chunk.iter().zip(data::decode(chunk, self.geometry)) {
+                match decoded {
+                    Ok(decoded) => {
+                        self.digest.update(&decoded.digest);
+                        images.extend(decoded.image);
+                        masks.extend(decoded.mask.into_iter().flatten());
+                        kept.push(source);
+                    }
+                    Err(bad) => self.bad.push(bad),
+                }
+            }
+            self.progress.inc(chunk.len() as u64);
+        }
+        let pack = PackData {
+            meta: PackMeta {
+                dataset: dataset.name.to_owned(),
+                split: name.to_owned(),
+                classes: dataset.classes.clone(),
+                labels: dataset.labels,
+                image_size: Some([size, size]),
+            },
+            height: size,
+            width: size,
+            images,
+            labels: labels(dataset, &kept),
+            masks: masked.then_some(masks),
+            groups: None,
+        };
+        Ok(Split {
+            pack,
+            sources: kept.into_iter().map(|source| source.name.clone()).collect(),
+        })
+    }
+}
+
+fn labels(dataset: &Dataset, sources: &[&Source]) -> Labels {
+    let mut single = Vec::new();
+    let mut hot = Vec::new();
+    for source in sources {
+        match &source.label {
+            Label::Single(class) => single.push(*class),
+            Label::Multi(classes) => hot.extend_from_slice(classes),
+        }
+    }
+    match dataset.labels {
+        LabelKind::Single => Labels::Single(single),
+        LabelKind::Multi => Labels::Multi { classes: dataset.classes.len(), hot },
+    }
+}

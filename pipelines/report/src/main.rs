@@ -1,0 +1,43 @@
+//! `report`: a run as one self-contained page.
+//!
+//! Reads what the rounds of a run and of its baseline left, prints their accuracy and
+//! localisation by round, and writes a page with charts, the examples of the paper's
+//! Figures 3 and 4, and where everything comes from.
+
+mod args;
+mod chart;
+mod comparison;
+mod consistency_examples;
+mod origin;
+mod page;
+mod picture;
+mod run;
+mod table;
+
+use std::{io::Write, process::ExitCode};
+
+use anyhow::Context;
+use args::Args;
+use artifact::{Pack, atomic};
+use askama::Template;
+use stage::Stage;
+
+fn main() -> ExitCode {
+    stage::main(run)
+}
+
+fn run(args: &Args, _stage: &Stage) -> anyhow::Result<()> {
+    let train = Pack::open(&args.data)?;
+    let test = Pack::open(&args.test)?;
+    let run = run::read(&args.run, args.baseline.as_deref(), args.rounds)?;
+
+    let page = page::Page::new(&run, &train, &test)?;
+    let html = page.render().context("the page's template")?;
+    atomic::write(&args.output, |part| {
+        part.write_all(html.as_bytes())
+            .with_context(|| format!("cannot write {}", args.output.display()))
+    })?;
+    table::print(&page.rows)?;
+    tracing::info!("wrote {}", args.output.display());
+    Ok(())
+}

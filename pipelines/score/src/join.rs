@@ -1,0 +1,118 @@
+//! Which perturbed map belongs to which clean one, and whether the two files belong
+//! together at all.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::{bail, ensure};
+use artifact::{Label, Maps};
+
+/// Perturbed maps, and the row of each sample that the clean maps have too.
+pub(crate) struct Joined<'a> {
+    pub(crate) maps: &'a Maps,
+    rows: BTreeMap<u32, usize>,
+}
+
+impl Joined<'_> {
+    /// The row of a sample's perturbed map.
+    pub(crate) fn row(&self, sample: u32) -> Option<usize> {
+        self.rows.get(&sample).copied()
+    }
+}
+
+/// Whether row `i` of the maps is correctly predicted.
+pub(crate) fn is_correct(maps: &Maps, i: usize) -> bool {
+    match maps.labels.row(i) {
+        Label::Single(label) => label == maps.predicted[i],
+        Label::Multi(hot) => hot[maps.predicted[i] as usize] != 0,
+    }
+}
+
+/// Are these maps of clean images?
+pub(crate) fn check_clean(path: &Path, maps: &Maps) -> anyhow::Result<()> {
+    if let Some(epsilon) = maps.meta.epsilon {
+        bail!(
+            "{}: expected maps of clean images, found maps of perturbed ones (epsilon {epsilon})",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+/// Joins the perturbed maps to the clean ones.
+///
+/// # Errors
+///
+/// If the two are of different packs or models, by provenance or by what they hold, if
+/// they explain in different ways, or if a correctly predicted sample has no perturbed
+/// map: each error names both files.
+pub(crate) fn join<'a>(
+    clean: (&Path, &Maps, &str),
+    perturbed: (&Path, &'a Maps),
+) -> anyhow::Result<Joined<'a>> {
+    let ((a, clean, digest), (b, maps)) = (clean, perturbed);
+    for role in ["data", "model"] {
+        artifact::agree(
+            role,
+            (a, clean.provenance.as_ref()),
+            (b, maps.provenance.as_ref()),
+        )?;
+    }
+    // x̂ was composed with maps, which should be these
+    artifact::made_from("maps", (b, maps.provenance.as_ref()), (a, digest))?;
+    same_manner(clean, maps, a, b)?;
+
+    let by_sample = |maps: &Maps| maps.sample.iter().copied().zip(0..).collect();
+    let (here, rows): (BTreeMap<u32, usize>, BTreeMap<u32, usize>) =
+        (by_sample(clean), by_sample(maps));
+    for (sample, &row) in &rows {
+        let Some(&i) = here.get(sample) else {
+            bail!("{} holds sample {sample}, {} does not", b.display(), a.display());
+        };
+        ensure!(
+            clean.labels.row(i) == maps.labels.row(row),
+            "{} and {} label sample {sample} differently: they are of different packs",
+            a.display(),
+            b.display(),
+        );
+    }
+    let missing: Vec<u32> = (0..clean.sample.len())
+        .filter(|&i| is_correct(clean, i))
+        .map(|i| clean.sample[i])
+        .filter(|sample| !rows.contains_key(sample))
+        .collect();
+    if !missing.is_empty() {
+        bail!(
+            "{} lacks {} samples that {} predicts correctly, first {}",
+            b.display(),
+            missing.len(),
+            a.display(),
+            missing.iter().take(5).map(u32::to_string).collect::<Vec<_>>().join(", "),
+        );
+    }
+    Ok(Joined { maps, rows })
+}
+
+/// Were both made by one explainer, at one place, of one size?
+fn same_manner(clean: &Maps, perturbed: &Maps, a: &Path, b: &Path) -> anyhow::Result<()> {
+    let size = |[height, width]: [usize; 2]| format!("{height}x{width}");
+    let manner = |maps: &Maps| {
+        [
+            ("explainer", maps.meta.explainer.clone()),
+            ("tap", maps.meta.tap.clone()),
+            ("target", maps.meta.target.clone()),
+            ("image size", size(maps.meta.image_size)),
+            ("map size", size([maps.height, maps.width])),
+            ("number of classes", maps.classes.to_string()),
+            ("kind of labels", format!("{:?}", maps.labels.kind()).to_lowercase()),
+        ]
+    };
+    for ((what, expected), (_, found)) in manner(clean).into_iter().zip(manner(perturbed)) {
+        ensure!(
+            expected == found,
+            "{} and {} differ in their {what}: expected {expected}, found {found}",
+            a.display(),
+            b.display(),
+        );
+    }
+    Ok(())
+}

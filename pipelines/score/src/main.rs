@@ -1,0 +1,85 @@
+//! `score`: how far does each image's explanation move?
+//!
+//! Reads the maps of the clean images and of their perturbed versions, writes the table
+//! of distances, inconsistencies and consistencies, Eq. (2) and (3), and prints how they
+//! are distributed.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use artifact::Maps;
+use clap::Parser;
+use consistency::{Psi, Reduction};
+use stage::Stage;
+
+mod concentration;
+mod join;
+mod summary;
+mod table;
+
+/// Score how far each image's explanation moves under the attack
+#[derive(Debug, Parser)]
+#[command(name = "score", version)]
+struct Args {
+    /// Maps of the clean images, of `explain` (safetensors)
+    #[arg(long, value_name = "FILE")]
+    clean: PathBuf,
+
+    /// Maps of the perturbed images, at least of the correctly predicted ones; without
+    /// them the table says only how the clean images are predicted
+    #[arg(long, value_name = "FILE")]
+    perturbed: Option<PathBuf>,
+
+    /// From a distance to [0, 1], ψ of Eq. (3): tanh, softsign or arctan
+    #[arg(long, value_name = "PSI", default_value_t)]
+    psi: Psi,
+
+    /// Where the norm of Eq. (3) is taken: grid (sum over the map as it is made), sum or
+    /// mean (over the image's pixels)
+    #[arg(long, value_name = "REDUCTION", default_value_t)]
+    reduction: Reduction,
+
+    /// Table of scores to write (Parquet)
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+
+    #[command(flatten)]
+    common: stage::Common,
+}
+
+fn main() -> ExitCode {
+    stage::main(run)
+}
+
+fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
+    args.common.device()?;
+    let clean = Maps::read(&args.clean)?;
+    let digest = artifact::digest(&args.clean)?;
+    let mut provenance = stage
+        .provenance()
+        .with_input("clean", digest.as_str())
+        .inheriting(clean.provenance.as_ref());
+    join::check_clean(&args.clean, &clean)?;
+
+    let perturbed = args.perturbed.as_deref().map(Maps::read).transpose()?;
+    let joined = match (args.perturbed.as_deref(), &perturbed) {
+        (Some(path), Some(perturbed)) => {
+            provenance = provenance
+                .with_input("perturbed", artifact::digest(path)?)
+                .inheriting(perturbed.provenance.as_ref());
+            Some(join::join((&args.clean, &clean, &digest), (path, perturbed))?)
+        }
+        _ => None,
+    };
+
+    let scores = table::table(&clean, joined.as_ref(), args.psi, args.reduction, stage)?;
+    write!(io::stdout(), "{}", summary::Summary::of(&scores))?;
+    if joined.is_some() {
+        concentration::warn_if_equal(&scores);
+    }
+    scores.write(&args.output, &provenance)?;
+    Ok(())
+}

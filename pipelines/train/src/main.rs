@@ -1,0 +1,167 @@
+//! `train`: a round of epochs on a weighted pack.
+//!
+//! Parameters, moments, schedule and the count of epochs go on from the round before, and
+//! all that is random is a function of the seed and of these counts: T rounds of E epochs
+//! with the same weights are one of T·E, bit for bit.
+
+mod args;
+mod checkpoint;
+mod learner;
+mod loss;
+mod optimizer;
+mod samples;
+mod schedule;
+mod start;
+
+use std::{collections::BTreeMap, process::ExitCode, sync::Arc};
+
+use anyhow::{Context, ensure};
+use artifact::{
+    ModelFile, ModelMeta, OptimizerFile, OptimizerState, Pack, Provenance, Training,
+};
+use candle_core::Tensor;
+use models::{Head, Network};
+use stage::Stage;
+
+use args::Args;
+use checkpoint::Checkpoint;
+use learner::{Learner, Lesson};
+use optimizer::Optimizer;
+use samples::Samples;
+use start::Start;
+
+fn main() -> ExitCode {
+    stage::main(run)
+}
+
+fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
+    ops::memory::keep_freed();
+    let device = args.common.device()?;
+    ensure!(device.is_cpu(), "training runs on the CPU only so far");
+    let pack = Arc::new(Pack::open(&args.data)?);
+    let samples = match &args.weights {
+        Some(path) => Samples::weighted(path, &pack)?,
+        None => Samples::uniform(&pack)?,
+    };
+    let Start { mut learner, rounds, inputs } = Start::open(args, &pack)?;
+    let provenance = provenance(args, stage, &pack, inputs)?;
+
+    let last = learner.epoch + args.epochs;
+    let kept = checkpoint::path(&args.output);
+    let mut training = Training::default();
+    if args.resume
+        && let Some(checkpoint) = Checkpoint::read(&kept, &provenance)?
+    {
+        training = resume(&mut learner, args, checkpoint)
+            .with_context(|| format!("cannot go on with {}; delete it", kept.display()))?;
+        tracing::info!("going on after epoch {}/{}", training.epoch.len(), args.epochs);
+    }
+
+    let lesson = Lesson {
+        args,
+        stage,
+        pack: &pack,
+        samples: &samples,
+        device: &device,
+        round: rounds + 1,
+    };
+    let batches = data::in_batches(&samples.selected, args.recipe.batch_size).len() as u64;
+    let ahead = u64::from(last - learner.epoch) * batches;
+    let progress = stage.progress(ahead, &format!("round {}", lesson.round));
+    while learner.epoch < last {
+        learner.epoch(&lesson, &progress, &mut training)?;
+        Checkpoint {
+            model: learner.network.state()?,
+            optimizer: moments(&learner)?,
+            training: training.clone(),
+        }
+        .write(&kept, &provenance)?;
+    }
+    drop(progress);
+    write(args, &pack, &learner, lesson.round, &training, provenance)?;
+    checkpoint::remove(&kept)
+}
+
+fn provenance(
+    args: &Args,
+    stage: &Stage,
+    pack: &Pack,
+    inputs: Vec<(&'static str, String)>,
+) -> anyhow::Result<Provenance> {
+    let mut provenance = stage.provenance().with_input("data", pack.digest()?);
+    if let Some(path) = &args.weights {
+        provenance = provenance.with_input("weights", artifact::digest(path)?);
+    }
+    for (role, digest) in inputs {
+        provenance = provenance.with_input(role, digest);
+    }
+    provenance.origin.insert("data".into(), pack.digest()?.into());
+    Ok(provenance)
+}
+
+/// Puts a learner where the checkpoint says.
+fn resume(
+    learner: &mut Learner,
+    args: &Args,
+    checkpoint: Checkpoint,
+) -> anyhow::Result<Training> {
+    let Checkpoint { model, optimizer, training } = checkpoint;
+    let network = &learner.network;
+    learner.network = Network::load(
+        network.arch(),
+        network.classes(),
+        network.normalization(),
+        &model,
+        Head::Keep,
+    )?;
+    let (Some(&epoch), Some(&step)) = (training.epoch.last(), training.step.last()) else {
+        anyhow::bail!("it has no epochs");
+    };
+    learner.epoch = epoch;
+    let (recipe, parameters) = (args.recipe.clone(), learner.network.parameters());
+    learner.optimizer = Optimizer::restore(recipe, parameters, step, &optimizer)?;
+    Ok(training)
+}
+
+fn moments(learner: &Learner) -> candle_core::Result<BTreeMap<String, Tensor>> {
+    learner.optimizer.tensors(learner.network.parameters())
+}
+
+/// Writes the three artefacts, the model last: where it is, the others are.
+fn write(
+    args: &Args,
+    pack: &Pack,
+    learner: &Learner,
+    round: u32,
+    training: &Training,
+    provenance: Provenance,
+) -> anyhow::Result<()> {
+    let state = OptimizerState {
+        algorithm: learner.optimizer.algorithm().into(),
+        step: learner.optimizer.step(),
+        epoch: learner.epoch,
+        learning_rate: training.learning_rate.last().copied().unwrap_or_default(),
+    };
+    let normalization = learner.network.normalization();
+    let meta = ModelMeta {
+        arch: args.arch.to_string(),
+        classes: pack.meta.classes.clone(),
+        image_size: [pack.height(), pack.width()],
+        mean: normalization.mean,
+        std: normalization.std,
+        labels: pack.meta.labels,
+        round,
+        epoch: learner.epoch,
+    };
+    OptimizerFile {
+        tensors: moments(learner)?,
+        state,
+        provenance: Some(provenance.clone()),
+    }
+    .write(&args.output.with_file_name("optimizer.safetensors"))?;
+    training.write(&args.output.with_file_name("training.parquet"), &provenance)?;
+    let tensors = learner.network.state()?;
+    ModelFile { meta: Some(meta), tensors, provenance: Some(provenance) }
+        .write(&args.output)?;
+    Ok(())
+}

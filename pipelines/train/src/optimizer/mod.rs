@@ -1,0 +1,291 @@
+//! Rules of update, with a state that is written and read.
+
+mod adam;
+mod sgd;
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use anyhow::{Context, bail, ensure};
+use candle_core::{
+    CpuStorage, Device, InplaceOp2, Layout, Shape, Tensor, Var, backprop::GradStore,
+};
+
+use crate::args::{Algorithm, Recipe};
+
+/// Parameters that one thread updates at a time.
+const CHUNK: usize = 1 << 14;
+
+/// What is common to the parameters in one step.
+#[derive(Clone, Copy)]
+struct Step {
+    /// Counted from 1, over all rounds.
+    number: u64,
+    rate: f64,
+    weight_decay: f64,
+}
+
+/// A rule of update and its state, by the names of the parameters.
+///
+/// candle-nn's own keep their state to themselves, so that no run could go on.
+pub(crate) struct Optimizer {
+    recipe: Recipe,
+    step: u64,
+    /// For each parameter, one buffer for each of [`Self::buffers`].
+    state: BTreeMap<String, Vec<Vec<f32>>>,
+}
+
+impl Optimizer {
+    /// A rule that has not seen any gradient.
+    pub(crate) fn new(recipe: Recipe, parameters: &BTreeMap<String, Var>) -> Self {
+        let mut optimizer = Self { recipe, step: 0, state: BTreeMap::new() };
+        let buffers = optimizer.buffers().len();
+        let zeros = |var: &Var| vec![vec![0.0; var.elem_count()]; buffers];
+        optimizer.state =
+            parameters.iter().map(|(name, var)| (name.clone(), zeros(var))).collect();
+        optimizer
+    }
+
+    /// Goes on from the state that [`Self::tensors`] gave after `step` steps.
+    ///
+    /// # Errors
+    ///
+    /// If the tensors are not exactly those of this rule and these parameters.
+    pub(crate) fn restore(
+        recipe: Recipe,
+        parameters: &BTreeMap<String, Var>,
+        step: u64,
+        tensors: &BTreeMap<String, Tensor>,
+    ) -> anyhow::Result<Self> {
+        let mut optimizer = Self::new(recipe, parameters);
+        optimizer.step = step;
+        let mut used = 0;
+        let buffers = optimizer.buffers();
+        for (name, state) in &mut optimizer.state {
+            for (buffer, values) in buffers.iter().zip(state) {
+                let key = format!("{buffer}.{name}");
+                let tensor =
+                    tensors.get(&key).with_context(|| format!("no tensor `{key}`"))?;
+                let expected = parameters[name].shape();
+                let found = tensor.shape();
+                ensure!(
+                    found == expected,
+                    "`{key}` has the shape {found:?}, its parameter {expected:?}",
+                );
+                *values = tensor.flatten_all()?.to_vec1()?;
+                used += 1;
+            }
+        }
+        if used != tensors.len() {
+            let known = |key: &String| {
+                key.split_once('.').is_some_and(|(buffer, name)| {
+                    buffers.contains(&buffer) && parameters.contains_key(name)
+                })
+            };
+            let unused = tensors.keys().find(|key| !known(key)).map_or("", |key| key);
+            bail!("`{unused}` is of no parameter");
+        }
+        Ok(optimizer)
+    }
+
+    /// The rule's name.
+    pub(crate) fn algorithm(&self) -> &'static str {
+        match self.recipe.optimizer {
+            Algorithm::Adam => "adam",
+            Algorithm::Sgd => "sgd",
+        }
+    }
+
+    /// Steps taken, over all rounds.
+    pub(crate) fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// The state under PyTorch's names, `BUFFER.PARAMETER`.
+    pub(crate) fn tensors(
+        &self,
+        parameters: &BTreeMap<String, Var>,
+    ) -> candle_core::Result<BTreeMap<String, Tensor>> {
+        let mut tensors = BTreeMap::new();
+        for (name, state) in &self.state {
+            for (buffer, values) in self.buffers().iter().zip(state) {
+                let shape: &Shape = parameters[name].shape();
+                let tensor = Tensor::from_slice(values, shape, &Device::Cpu)?;
+                tensors.insert(format!("{buffer}.{name}"), tensor);
+            }
+        }
+        Ok(tensors)
+    }
+
+    /// Takes one step along the gradients; parameters without one stay.
+    ///
+    /// # Errors
+    ///
+    /// If a parameter does not stay finite; it is named.
+    pub(crate) fn update(
+        &mut self,
+        parameters: &BTreeMap<String, Var>,
+        gradients: &GradStore,
+        rate: f64,
+    ) -> anyhow::Result<()> {
+        self.step += 1;
+        let Recipe { weight_decay, momentum, optimizer, .. } = self.recipe;
+        let step = Step { number: self.step, rate, weight_decay };
+        for (name, var) in parameters {
+            let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
+            let state = self.state.get_mut(name).context("a parameter came later")?;
+            let mut finite = true;
+            let rule = |parameter: &mut [f32], gradient: &[f32]| {
+                finite = match (optimizer, state.as_mut_slice()) {
+                    (Algorithm::Adam, [mean, square]) => {
+                        adam::update(parameter, gradient, mean, square, step)
+                    }
+                    (Algorithm::Sgd, [buffer]) => sgd::update_with_momentum(
+                        parameter, gradient, buffer, momentum, step,
+                    ),
+                    _ => sgd::update(parameter, gradient, step),
+                };
+            };
+            let rule = InPlace(RefCell::new(rule));
+            var.as_tensor().inplace_op2(&gradient.contiguous()?, &rule)?;
+            ensure!(finite, "the parameter `{name}` did not stay finite");
+        }
+        Ok(())
+    }
+
+    /// What is kept for each parameter, by PyTorch's names.
+    fn buffers(&self) -> &'static [&'static str] {
+        match self.recipe.optimizer {
+            Algorithm::Adam => &["exp_avg", "exp_avg_sq"],
+            Algorithm::Sgd if self.recipe.momentum > 0.0 => &["momentum_buffer"],
+            Algorithm::Sgd => &[],
+        }
+    }
+}
+
+/// A function of a parameter, which it changes, and its gradient.
+struct InPlace<F>(RefCell<F>);
+
+impl<F: FnMut(&mut [f32], &[f32])> InplaceOp2 for InPlace<F> {
+    fn name(&self) -> &'static str {
+        "optimizer"
+    }
+
+    fn cpu_fwd(
+        &self,
+        parameter: &mut CpuStorage,
+        parameter_layout: &Layout,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+    ) -> candle_core::Result<()> {
+        let (CpuStorage::F32(parameter), CpuStorage::F32(gradient)) = (parameter, gradient)
+        else {
+            candle_core::bail!("parameters and gradients are f32");
+        };
+        let ranges =
+            (parameter_layout.contiguous_offsets(), gradient_layout.contiguous_offsets());
+        let (Some((start, end)), Some((from, to))) = ranges else {
+            candle_core::bail!("parameters and gradients are contiguous");
+        };
+        self.0.borrow_mut()(&mut parameter[start..end], &gradient[from..to]);
+        Ok(())
+    }
+}
+
+fn all_finite(values: &[f32]) -> bool {
+    // `&` where `&&` would stop the vectoriser.
+    values.iter().fold(true, |finite, value| finite & value.is_finite())
+}
+
+/// The steps that tests/parity/optimizers.py takes.
+#[cfg(test)]
+mod fixture {
+    pub(super) const START: [f32; 4] = [1.0, -2.0, 0.5, 0.0];
+    pub(super) const GRADIENTS: [[f32; 4]; 3] =
+        [[0.1, -0.2, 0.0, 3.0], [-0.3, 0.4, 1e-4, 2.0], [0.05, 0.6, -1e-4, -1.0]];
+    pub(super) const RATES: [f64; 3] = [0.1, 0.1, 0.01];
+
+    pub(super) fn assert_close(found: [[f32; 4]; 3], expected: [[f32; 4]; 3]) {
+        for (f, e) in found.as_flattened().iter().zip(expected.as_flattened()) {
+            assert!((f - e).abs() <= 2e-7 * e.abs().max(1.0), "{found:?}\n{expected:?}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(optimizer: Algorithm) -> Recipe {
+        Recipe {
+            batch_size: 1,
+            optimizer,
+            learning_rate: 0.1,
+            momentum: 0.9,
+            weight_decay: 0.0,
+            decay_every: 0,
+            decay_factor: 1.0,
+            normalize: crate::args::Normalize::Mean,
+        }
+    }
+
+    fn parameters() -> BTreeMap<String, Var> {
+        let var = Var::new(&[3f32, -1.0], &Device::Cpu).unwrap();
+        BTreeMap::from([("layer.weight".to_owned(), var)])
+    }
+
+    /// One step on the loss Σθ².
+    fn step(optimizer: &mut Optimizer, parameters: &BTreeMap<String, Var>) {
+        let loss = parameters["layer.weight"].sqr().unwrap().sum_all().unwrap();
+        optimizer.update(parameters, &loss.backward().unwrap(), 0.1).unwrap();
+    }
+
+    #[test]
+    fn a_restored_state_goes_on_as_if_nothing_had_happened() {
+        for algorithm in [Algorithm::Adam, Algorithm::Sgd] {
+            let (through, halted) = (parameters(), parameters());
+            let mut optimizer = Optimizer::new(recipe(algorithm), &through);
+            step(&mut optimizer, &through);
+            step(&mut optimizer, &through);
+
+            let mut first = Optimizer::new(recipe(algorithm), &halted);
+            step(&mut first, &halted);
+            let tensors = first.tensors(&halted).unwrap();
+            let mut second =
+                Optimizer::restore(recipe(algorithm), &halted, 1, &tensors).unwrap();
+            step(&mut second, &halted);
+
+            let value =
+                |p: &BTreeMap<String, Var>| p["layer.weight"].to_vec1::<f32>().unwrap();
+            assert_eq!(value(&through), value(&halted));
+            assert_ne!(value(&through), [3.0, -1.0]);
+        }
+    }
+
+    #[test]
+    fn a_state_of_another_rule_or_network_is_refused() {
+        let parameters = parameters();
+        let tensors = Optimizer::new(recipe(Algorithm::Adam), &parameters)
+            .tensors(&parameters)
+            .unwrap();
+        let restore = |algorithm, tensors| {
+            Optimizer::restore(recipe(algorithm), &parameters, 1, tensors).err().unwrap()
+        };
+        let error = restore(Algorithm::Sgd, &tensors).to_string();
+        assert!(error.contains("no tensor `momentum_buffer.layer.weight`"), "{error}");
+
+        let mut more = tensors.clone();
+        more.insert("exp_avg.other".into(), tensors["exp_avg.layer.weight"].clone());
+        let error = restore(Algorithm::Adam, &more).to_string();
+        assert!(error.contains("`exp_avg.other`"), "{error}");
+    }
+
+    #[test]
+    fn a_parameter_that_is_no_number_any_more_is_named() {
+        let parameters = parameters();
+        let mut optimizer = Optimizer::new(recipe(Algorithm::Sgd), &parameters);
+        let loss = (parameters["layer.weight"].sum_all().unwrap() * 1e30).unwrap();
+        let gradients = loss.backward().unwrap();
+        let error = optimizer.update(&parameters, &gradients, 1e30).unwrap_err();
+        assert!(error.to_string().contains("layer.weight"), "{error}");
+    }
+}
