@@ -1,0 +1,241 @@
+# The pipeline, as make sees it; Algorithm 1 of the paper, one line a stage.
+#
+#     weights₁ = uniform
+#     for t in 1..T:
+#         modelₜ          = train(pack, weightsₜ, modelₜ₋₁)             Eq. (5)
+#         mapsₜ           = explain(pack, modelₜ)                       g(f(x))
+#         perturbationsₜ  = attack(pack, modelₜ)                        Eq. (7)
+#         perturbed-mapsₜ = explain(pack, modelₜ, mapsₜ, perturbationsₜ)  g(f(x̂)), Eq. (1)
+#         scoresₜ         = score(mapsₜ, perturbed-mapsₜ)               Eq. (2), (3)
+#         weightsₜ₊₁      = reweight(scoresₜ, weightsₜ)                 Eq. (4)
+#         evaluationₜ     = evaluate(test, modelₜ)
+#     baseline: the same rounds of training with uniform weights
+#     report(run, baseline)
+#
+# An artefact is stale when an input, its program or its flags changed; nothing
+# else makes it stale. Every recipe is one command, so `make -n` prints a script
+# that can be run by hand. Stages write atomically: a file that exists is whole.
+
+ifeq ($(filter 4.3 4.4 4.4.1 5.%,$(MAKE_VERSION)),)
+$(error this Makefile needs GNU make 4.3 or newer; this is $(MAKE_VERSION))
+endif
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-builtin-rules --no-builtin-variables --warn-undefined-variables
+.DEFAULT_GOAL := report
+.DELETE_ON_ERROR:
+
+# ---- what to run ------------------------------------------------------------
+
+# The run, with its parameters in configs/$(RUN).mk and its artefacts in $(OUT).
+RUN := shapes
+OUT := runs/$(RUN)
+ifeq ($(wildcard configs/$(RUN).mk),)
+$(error no configs/$(RUN).mk; there are: $(patsubst configs/%.mk,%,$(wildcard configs/*.mk)))
+endif
+include configs/$(RUN).mk
+
+# Where to run, and how to tell how far it is. Neither is part of a result's identity.
+DEVICE   := cpu
+PROGRESS := auto
+BIN      := target/release
+
+ifeq ($(filter cpu cuda,$(DEVICE)),)
+$(error DEVICE=$(DEVICE): cpu or cuda)
+endif
+ifneq ($(shell test "$(T)" -ge 1 2>/dev/null && echo yes),yes)
+$(error T=$(T): the number of rounds, 1 or more)
+endif
+
+# One accelerator: one stage at a time, even under -j.
+ifeq ($(DEVICE),cuda)
+.NOTPARALLEL:
+endif
+
+# The packs, shared by runs that are told so: PACKS=runs/voc/packs. SPLIT is the
+# one that is evaluated: choose parameters on validation, report test once.
+PACKS := $(OUT)/packs
+SPLIT := test
+TRAIN := $(PACKS)/train.safetensors
+TEST  := $(PACKS)/$(SPLIT).safetensors
+
+# ---- stages -----------------------------------------------------------------
+
+# A stage is a program (swap it: make attack='python3 examples/pgd.py') and its flags.
+PROGRAMS := prepare train explain attack score reweight evaluate report
+$(foreach p,$(PROGRAMS),$(eval $(p) := $(BIN)/$(p)))
+
+# Two programs are used in two ways, each with flags of its own.
+perturbed := $(explain)
+uniform   := $(reweight)
+STAGES    := $(PROGRAMS) perturbed uniform
+
+explaining      := --explainer $(EXPLAINER) $(addprefix --tap ,$(TAP)) --target $(TARGET)
+prepare.flags   := --dataset $(DATASET) $(addprefix --root ,$(ROOT)) --size $(SIZE) $(PREPARE) --seed $(DATA_SEED)
+train.flags     := --arch $(ARCH) --epochs $(EPOCHS) --batch-size $(BATCH_SIZE) --optimizer $(OPTIMIZER) \
+                   --learning-rate $(LEARNING_RATE) --decay-every $(DECAY_EVERY) --decay-factor $(DECAY_FACTOR) \
+                   --weight-decay $(WEIGHT_DECAY) --normalize $(NORMALIZE) $(AUGMENT) --seed $(SEED)
+explain.flags   := $(explaining)
+attack.flags    := $(ATTACK)
+perturbed.flags := $(explaining) --epsilon $(EPSILON) --epsilon-unit $(EPSILON_UNIT)
+score.flags     := --psi $(PSI) --reduction $(REDUCTION)
+uniform.flags   := --method uniform
+reweight.flags  := --method $(METHOD) --floor $(FLOOR)
+evaluate.flags  := --data $(TEST) $(addprefix --explainer ,$(EXPLAINERS)) $(addprefix --tap ,$(TAP))
+report.flags    := --rounds $(T) --test $(TEST)
+
+# A stage's stamp records its program and flags, and is remade exactly when they
+# differ from the record: a changed parameter reaches only the stages that name
+# it. The comparison is made here; the writing is a recipe, so `make -n` is both
+# truthful and harmless.
+stamp = $(OUT)/.stamps/$(1)
+line  = $(strip $($(1)) $($(1).flags))
+same  = $(if $(subst <$(1)>,,<$(2)>),,same)
+
+define remember
+$(stamp): $(if $(call same,$(file <$(stamp)),$(line)),,FORCE)
+	@mkdir -p $$(@D) && echo '$(line)' >$$@
+endef
+$(foreach s,$(STAGES),$(eval $(call remember,$(s))))
+
+# For prerequisites, what makes an artefact of this stage: its stamp and those words
+# of its command that are files. For recipes, its run.
+by  = $(stamp) $(filter $(BIN)/%,$($(1))) $(wildcard $(filter-out $(BIN)/%,$($(1))))
+run = $(line) --device $(DEVICE) --progress $(PROGRESS)
+
+# ---- the packs --------------------------------------------------------------
+
+# A stage that leaves several files writes the one make knows last. (Grouped targets
+# would say more, but `make -n` does not follow what depends on them.)
+ifeq ($(PACKS),$(OUT)/packs)
+$(TRAIN): $(call by,prepare)
+	$(call run,prepare) --output $(PACKS)
+
+$(TEST): $(TRAIN)
+	@touch -c -r $< $@; test -e $@ || { echo 'error: no $@: does PREPARE in configs/$(RUN).mk ask for it? (if it was lost, remove $<)' >&2; exit 1; }
+endif
+
+# ---- one round --------------------------------------------------------------
+
+$(OUT)/1/weights.parquet: $(TRAIN) $(call by,uniform)
+	$(call run,uniform) --data $< --output $@
+
+# Round $(1) learns with the weights that round $(2) earned, from where it stopped.
+define earn
+$(OUT)/$(1)/weights.parquet: $(OUT)/$(2)/scores.parquet $(OUT)/$(2)/weights.parquet $(call by,reweight)
+	$$(call run,reweight) --scores $$< --previous $$(word 2,$$^) --output $$@
+endef
+
+# Trains in folder $(1) with the weights $(2), from the model in folder $(3) if there is one.
+define learn
+$(1)/model.safetensors: $(TRAIN) $(2) $(if $(3),$(3)/model.safetensors,$(INIT)) $(call by,train)
+	$$(call run,train) --data $(TRAIN) --weights $(2) $(if $(3),--previous $(3),$(if $(INIT),--init $(INIT) --fresh-head)) \
+	  --resume --output $(1)/model.safetensors
+endef
+
+# What is made of the model in folder $(1).
+define examine
+$(1)/maps.safetensors: $(TRAIN) $(1)/model.safetensors $(call by,explain)
+	$$(call run,explain) --data $$< --model $$(word 2,$$^) --output $$@
+
+$(1)/perturbations.safetensors: $(TRAIN) $(1)/model.safetensors $(call by,attack)
+	$$(call run,attack) --data $$< --model $$(word 2,$$^) --output $$@
+
+$(1)/perturbed-maps.safetensors: $(TRAIN) $(addprefix $(1)/,model.safetensors maps.safetensors perturbations.safetensors) $(call by,perturbed)
+	$$(call run,perturbed) --data $$< --model $$(word 2,$$^) --maps $$(word 3,$$^) --perturbations $$(word 4,$$^) --output $$@
+
+$(1)/scores.parquet: $(1)/maps.safetensors $(1)/perturbed-maps.safetensors $(call by,score)
+	$$(call run,score) --clean $$< --perturbed $$(word 2,$$^) --output $$@
+endef
+
+define judge
+$(1)/evaluation.parquet: $(TEST) $(1)/model.safetensors $(call by,evaluate)
+	$$(call run,evaluate) --model $$(word 2,$$^) --maps-output $(1)/test-maps.safetensors --output $(1)/evaluation.parquet
+endef
+
+# ---- the loop, and the same number of epochs without it ----------------------
+
+ROUNDS   := $(shell seq $(T))
+LATER    := $(filter-out 1,$(ROUNDS))
+previous  = $(word $(1),0 $(ROUNDS))
+BASE     := $(OUT)/baseline
+
+$(foreach t,$(LATER),$(eval $(call earn,$(t),$(call previous,$(t)))))
+$(eval $(call learn,$(OUT)/1,$(OUT)/1/weights.parquet,))
+$(foreach t,$(LATER),$(eval $(call learn,$(OUT)/$(t),$(OUT)/$(t)/weights.parquet,$(OUT)/$(call previous,$(t)))))
+$(foreach t,$(ROUNDS),$(eval $(call examine,$(OUT)/$(t))))
+$(foreach t,$(ROUNDS),$(eval $(call judge,$(OUT)/$(t))))
+
+# The first round has uniform weights in both: the baseline starts from a copy of it.
+$(BASE)/1/model.safetensors: also := optimizer.safetensors training.parquet
+$(BASE)/1/evaluation.parquet: also := test-maps.safetensors
+$(BASE)/1/%: $(OUT)/1/%
+	mkdir -p $(@D) && cp $(also:%=$(OUT)/1/%) $(@D) && cp $< $@.part && mv $@.part $@
+
+$(foreach t,$(LATER),$(eval $(call learn,$(BASE)/$(t),$(OUT)/1/weights.parquet,$(BASE)/$(call previous,$(t)))))
+$(foreach t,$(LATER),$(eval $(call judge,$(BASE)/$(t))))
+
+# ---- results ----------------------------------------------------------------
+
+of_round = $(addprefix $(OUT)/$(1)/,weights.parquet model.safetensors maps.safetensors perturbations.safetensors \
+           perturbed-maps.safetensors scores.parquet evaluation.parquet)
+of_base  = $(addprefix $(BASE)/$(1)/,model.safetensors evaluation.parquet)
+ALL     := $(foreach t,$(ROUNDS),$(call of_round,$(t))) $(foreach t,$(ROUNDS),$(call of_base,$(t)))
+
+# Directions and maps are bulky: they may be deleted, and come back only when needed.
+.SECONDARY: $(foreach t,$(ROUNDS),$(addprefix $(OUT)/$(t)/,maps.safetensors perturbations.safetensors perturbed-maps.safetensors))
+
+$(OUT)/report.html: $(TRAIN) $(TEST) $(foreach t,$(ROUNDS),$(OUT)/$(t)/scores.parquet $(OUT)/$(t)/evaluation.parquet $(BASE)/$(t)/evaluation.parquet) $(call by,report)
+	$(call run,report) --run $(OUT) --baseline $(BASE) --data $(TRAIN) --output $@
+
+# ---- programs ---------------------------------------------------------------
+
+# Cargo lists each program's sources beside it, so make knows when one is old.
+# To keep artefacts through a change that does not matter: make -o $(BIN)/train
+-include $(wildcard $(BIN)/*.d)
+
+$(BIN)/%: Cargo.lock rust-toolchain.toml
+	cargo build --release --bin $*
+	@touch $@
+
+# ---- words ------------------------------------------------------------------
+
+.PHONY: report rounds baseline plan build check check-real test parity bench clean help FORCE
+
+report: $(OUT)/report.html ## the run, its baseline and the report (the default)
+
+rounds: $(ALL) ## every artefact, without the report
+baseline: $(foreach t,$(ROUNDS),$(call of_base,$(t))) ## the same epochs with uniform weights
+round-%: $(OUT)/%/scores.parquet $(OUT)/%/evaluation.parquet ; @: ## the artefacts of one round: round-1, round-2 …
+
+plan: ## per artefact: fresh, or will run and why
+	@LC_ALL=C $(MAKE) -n --trace --no-print-directory report 2>&1 | \
+	  awk -v out='$(OUT)/' -v bin='$(BIN)/' -v all='$(TRAIN) $(TEST) $(ALL) $(OUT)/report.html' -f scripts/plan.awk
+
+build: $(PROGRAMS:%=$(BIN)/%) ## the programs only
+
+check: ## format, lints, documentation and tests
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps --lib --quiet
+	$(MAKE) --no-print-directory test
+
+test: ## every test that needs nothing beside this folder
+	cargo test --release --workspace
+
+check-real: ## tests on real packs: make check-real DATA=folder of *.tar.zst or unpacked packs
+	scripts/check-real $(DATA)
+
+parity: ## re-make the fixtures and compare live with PyTorch (installs it into .venv)
+	scripts/parity
+
+bench: ## time the operators and the loop; results into benches/results
+	scripts/bench
+
+clean: ## forget this run
+	rm -rf $(OUT)
+
+help: ## this list
+	@sed -nE 's/^([a-z%-]+):.*## (.*)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@echo 'RUN=$(RUN) T=$(T) DEVICE=$(DEVICE) SEED=$(SEED) OUT=$(OUT); parameters in configs/$(RUN).mk, each may be given here'

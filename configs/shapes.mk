@@ -1,0 +1,38 @@
+# The built-in dataset: ten classes of textured objects whose background gives the class
+# away in training (with probability 0.8) and says nothing in the test split.
+
+# Rounds of reweighting. More rounds extend a run; they invalidate nothing.
+T := 3
+
+SEED      := 0
+DATA_SEED := 0
+DATASET   := shapes
+ROOT      :=
+SIZE      := 64
+PREPARE   := --count 2000 --test-count 1000
+
+ARCH          := resnet20
+INIT          :=
+EPOCHS        := 4
+BATCH_SIZE    := 50
+OPTIMIZER     := adam
+LEARNING_RATE := 0.001
+DECAY_EVERY   := 30
+DECAY_FACTOR  := 0.1
+WEIGHT_DECAY  := 0
+NORMALIZE     := mean
+AUGMENT       :=
+
+EXPLAINER    := grad-cam
+TAP          :=
+TARGET       := predicted
+ATTACK       :=
+EPSILON      := 0.1
+EPSILON_UNIT := normalized
+
+PSI       := tanh
+REDUCTION := grid
+METHOD    := consistency
+FLOOR     := 0
+
+EXPLAINERS := grad-cam

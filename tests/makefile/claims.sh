@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Exercises the Makefile with stand-in stages in a scratch folder. Prints one line per claim.
+set -uo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+box=$(mktemp -d); trap 'rm -rf "$box"' EXIT; cd "$box"
+cp -r "$root"/{Makefile,configs,scripts} .
+mkdir -p target/release; touch Cargo.lock rust-toolchain.toml
+for s in prepare train explain attack score reweight evaluate report pgd; do cp "$root/tests/makefile/stage" target/release/$s; done
+touch -d '1 hour ago' Cargo.lock rust-toolchain.toml; touch -d '50 minutes ago' target/release/*
+cat >configs/base.mk <<'MK'
+T := 3
+SEED := 0
+DATA_SEED := 0
+DATASET := shapes
+ROOT :=
+SIZE := 64
+PREPARE := --count 20
+ARCH := resnet20
+INIT :=
+EPOCHS := 2
+BATCH_SIZE := 4
+OPTIMIZER := adam
+LEARNING_RATE := 0.001
+DECAY_EVERY := 30
+DECAY_FACTOR := 0.1
+WEIGHT_DECAY := 0
+NORMALIZE := mean
+AUGMENT :=
+EXPLAINER := grad-cam
+TAP :=
+TARGET := predicted
+ATTACK :=
+EPSILON := 0.05
+EPSILON_UNIT := normalized
+PSI := tanh
+REDUCTION := grid
+METHOD := consistency
+FLOOR := 0
+EXPLAINERS := grad-cam
+MK
+unset MAKEFLAGS MAKELEVEL MFLAGS
+m() { sleep 0.02; : >ran.log; make --no-print-directory RUN=base "$@" >out.txt 2>&1; rc=$?; n=$(wc -l <ran.log); }
+ran() { cut -d' ' -f1 ran.log | sort | uniq -c | awk '{printf "%s%s=%s", sep, $2, $1; sep=" "}'; }
+failed=0 passed=0
+is() { if [[ "$2" == "$3" ]]; then echo "ok    $1"; passed=$((passed+1)); else echo "FAIL  $1: want [$3] got [$2]"; failed=$((failed+1)); tail -5 out.txt; fi; }
+
+m;                                   is "a fresh run of T=3: packs, 3 rounds of 7, 2 more of baseline, the report" "$rc $n $(ran)" "0 27 attack=3 evaluate=5 explain=6 prepare=1 report=1 reweight=3 score=3 train=5"
+                                     is "without warnings"                                 "$(grep -c warning out.txt)" 0
+order=$(grep -E 'scores|weights' ran.log | awk '{print $2}' | tr '\n' ' ')
+                                     is "in an order that respects the loop"               "$order" "1/weights.parquet 1/scores.parquet 2/weights.parquet 2/scores.parquet 3/weights.parquet 3/scores.parquet "
+                                     is "the baseline's first round is the run's"          "$(cmp runs/base/1/model.safetensors runs/base/baseline/1/model.safetensors && echo same)" "same"
+m;                                   is "again: nothing to do"                             "$rc $n" "0 0"
+m EXPLAINERS='grad-cam xgrad-cam';   is "a parameter of evaluate: evaluate and report"     "$(ran)" "evaluate=5 report=1"
+m EXPLAINERS='grad-cam xgrad-cam';   is "  and then nothing"                               "$n" 0
+m;                                   is "  and back"                                       "$(ran)" "evaluate=5 report=1"
+m -n EPSILON=0.1; plan=$(grep -c -- --output out.txt)
+                                     is "make -n for a new epsilon plans 17 steps, runs none" "$plan $n" "17 0"
+m;                                   is "  and leaves no trace"                            "$n" 0
+m plan EPSILON=0.1;                  is "make plan says what would run and why, and runs nothing" "$n $(grep -c 'will run' out.txt) $(grep -c fresh out.txt) $(grep -c '1/perturbed-maps.*will run: the flags of perturbed changed' out.txt)" "0 17 13 1"
+E1="attack=2 evaluate=2 explain=5 report=1 reweight=2 score=3 train=2"
+m EPSILON=0.1;                       is "epsilon: the perturbed maps and what follows"     "$(ran)" "$E1"
+                                     is "  but not model 1, its maps, attack, evaluation, nor the baseline" "$(grep -cE ' 1/(model|maps|perturbations|evaluation)|baseline' ran.log)" 0
+m EPSILON=0.1 TAP=layer2;            is "tap: no model 1, no attack 1; both maps"          "$(grep -cE ' 1/(model|perturbations)' ran.log) $(grep -c ' 1/.*maps.safetensors' ran.log)" "0 2"
+m;                                   is "back to the configuration"                        "$rc" 0
+m EXPLAINER=xgrad-cam;               is "another explainer repeats no attack of the same model" "$(grep -cE ' 1/(model|perturbations|evaluation)' ran.log)" 0
+m;                                   is "  and back"                                       "$rc" 0
+m T=5;                               is "T=5 extends the run by two rounds"                "$(ran) $(grep -cE ' (baseline/)?[123]/' ran.log)" "attack=2 evaluate=4 explain=4 report=1 reweight=2 score=2 train=4 0"
+m;                                   is "T=3 again: only the report"                       "$(ran)" "report=1"
+m attack=target/release/pgd;         is "swap of the attack: what follows the attack"      "$(ran)" "evaluate=2 explain=5 pgd=3 report=1 reweight=2 score=3 train=2"
+m;                                   is "  and back"                                       "$(ran)" "attack=3 evaluate=2 explain=5 report=1 reweight=2 score=3 train=2"
+m PSI=softsign;                      is "psi: scores and what follows"                     "$(ran)" "attack=2 evaluate=2 explain=4 report=1 reweight=2 score=3 train=2"
+m;                                   is "  and back"                                       "$rc" 0
+m FLOOR=0.5;                         is "the floor: weights of round 2 on, no score of round 1" "$(ran)" "attack=2 evaluate=2 explain=4 report=1 reweight=2 score=2 train=2"
+m;                                   is "  and back"                                       "$rc" 0
+touch target/release/score
+m -n -o target/release/score;        is "a rebuilt program, -o: nothing"                   "$(grep -c -- --output out.txt)" 0
+m;                                   is "a rebuilt program: its artefacts and what follows" "$(ran) $(grep -cE ' 1/(model|.*maps)' ran.log)" "attack=2 evaluate=2 explain=4 report=1 reweight=2 score=3 train=2 0"
+rm runs/base/1/perturbations.safetensors runs/base/3/maps.safetensors
+m;                                   is "pruned directions and maps are not missed"        "$n" 0
+rm runs/base/2/model.safetensors
+m;                                   is "a lost model is remade, and what follows it"      "$(ran)" "attack=2 evaluate=2 explain=4 report=1 reweight=1 score=2 train=2"
+m EPSILON=0.2 BREAK=runs/base/2/perturbed-maps.safetensors
+                                     is "a stage that fails stops the run"                 "$rc $(grep -c ' 3/' ran.log)" "2 0"
+first=$n;                            is "  its old output whole, nothing partial in its place" "$(cat runs/base/2/perturbed-maps.safetensors)" "explain made this"
+m EPSILON=0.2;                       is "resume: the rest, only the rest, and what was pruned (18 in all)" "$rc $((n + first)) $(head -1 ran.log)" "0 18 explain 2/perturbed-maps.safetensors"
+m EPSILON=0.2;                       is "  and then nothing"                               "$n" 0
+: >ran.log; SLOW=0.2 timeout -s INT 1.5 make RUN=base EPSILON=0.3 >out.txt 2>&1
+first=$(wc -l <ran.log);             is "interrupted part way"                             "$(( 0 < first && first < 17 )) $(find runs -empty -name '*.[ps]a*' | wc -l)" "1 0"
+m EPSILON=0.3;                       is "  resume after the interrupt (17 in all)"         "$rc $((first + n))" "0 17"
+m -j4 EPSILON=0.4;                   is "-j4 on the CPU"                                   "$rc $n" "0 17"
+cp configs/base.mk configs/wide.mk; sed -i 's/^T .*/T := 1/; s/^EPSILON .*/EPSILON := 0.06/' configs/wide.mk
+m RUN=wide;                          is "another run has its own artefacts"                "$rc $n $(ls runs | tr '\n' ' ')" "0 9 base wide "
+m EPSILON=0.4;                       is "  and does not disturb the first"                 "$n" 0
+m RUN=wide OUT=runs/third PACKS=runs/wide/packs; is "packs can be shared"                  "$rc $(ran)" "0 attack=1 evaluate=1 explain=2 report=1 reweight=1 score=1 train=1"
+m round-1 RUN=wide;                  is "a word for one round"                             "$rc $n" "0 0"
+m RUN=wide SPLIT=validation;         is "another split: evaluation and report only"        "$(ran)" "evaluate=1 report=1"
+m help;                              is "help lists the words"                             "$(grep -cE '^  (report|rounds|baseline|round-%|plan|build|check|check-real|test|parity|bench|clean|help) ' out.txt)" 13
+touch runs/wide/packs/*
+m RUN=wide;                          is "new packs: everything made of them"               "$n" 8
+m RUN=none;                          is "an unknown run is an error that lists the known"  "$rc $(grep -c 'there are:.*shapes' out.txt)" "2 1"
+m T=0;                               is "so is T=0"                                        "$rc" 2
+m DEVICE=tpu;                        is "and an unknown device"                            "$rc" 2
+m clean RUN=wide;                    is "clean forgets one run"                            "$(ls runs | tr '\n' ' ')" "base third "
+echo "$passed passed, $failed failed"
+exit $((failed > 0))

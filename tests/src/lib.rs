@@ -1,0 +1,1 @@
+//! Tests that need the whole workspace; each file beside this folder is one.
