@@ -89,13 +89,15 @@ report.flags    := --rounds $(T) --test $(TEST)
 # differ from the record: a changed parameter reaches only the stages that name
 # it. The comparison is made here; the writing is a recipe, so `make -n` is both
 # truthful and harmless.
-stamp = $(OUT)/.stamps/$(1)
-line  = $(strip $($(1)) $($(1).flags))
+# The record names the packs too, since other packs may be older than what was made of them.
+stamp  = $(OUT)/.stamps/$(1)
+line   = $(strip $($(1)) $($(1).flags))
+record = $(strip $(line) $(if $(filter prepare,$(1)),,on $(TRAIN)) $(if $(filter train,$(1)),$(INIT)))
 same  = $(if $(subst <$(1)>,,<$(2)>),,same)
 
 define remember
-$(stamp): $(if $(call same,$(file <$(stamp)),$(line)),,FORCE)
-	@mkdir -p $$(@D) && echo '$(line)' >$$@
+$(stamp): $(if $(call same,$(file <$(stamp)),$(record)),,FORCE)
+	@mkdir -p $$(@D) && echo '$(record)' >$$@
 endef
 $(foreach s,$(STAGES),$(eval $(call remember,$(s))))
 
@@ -195,6 +197,7 @@ $(OUT)/report.html: $(TRAIN) $(TEST) $(foreach t,$(ROUNDS),$(OUT)/$(t)/scores.pa
 # To keep artefacts through a change that does not matter: make -o $(BIN)/train
 -include $(wildcard $(BIN)/*.d)
 
+$(BIN)/%.d: ;
 $(BIN)/%: Cargo.lock rust-toolchain.toml
 	cargo build --release --bin $*
 	@touch $@

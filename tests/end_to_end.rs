@@ -55,11 +55,11 @@ fn a_run_killed_at_any_point_ends_as_if_it_had_not_been() {
     let killed = scratch();
     let points = [
         "1/weights.parquet",
-        "1/.model.safetensors.checkpoint",
+        "1/.checkpoint.safetensors",
         "1/model.safetensors",
         "1/maps.safetensors",
         "1/scores.parquet",
-        "2/.model.safetensors.checkpoint",
+        "2/.checkpoint.safetensors",
         "2/perturbations.safetensors",
     ];
     for point in points {

@@ -92,6 +92,12 @@ cp configs/base.mk configs/wide.mk; sed -i 's/^T .*/T := 1/; s/^EPSILON .*/EPSIL
 m RUN=wide;                          is "another run has its own artefacts"                "$rc $n $(ls runs | tr '\n' ' ')" "0 9 base wide "
 m EPSILON=0.4;                       is "  and does not disturb the first"                 "$n" 0
 m RUN=wide OUT=runs/third PACKS=runs/wide/packs; is "packs can be shared"                  "$rc $(ran)" "0 attack=1 evaluate=1 explain=2 report=1 reweight=1 score=1 train=1"
+cp -rp runs/wide/packs runs/old; touch -d '1 day ago' runs/old/*
+m RUN=wide OUT=runs/third PACKS=runs/old; is "other packs, however old: all that is made of them"  "$rc $(ran)" "0 attack=1 evaluate=1 explain=2 report=1 reweight=1 score=1 train=1"
+rm -r runs/old
+echo x >init.safetensors; touch -d '1 day ago' init.safetensors
+m RUN=wide INIT=init.safetensors;    is "other initial parameters, however old: the model and what follows" "$rc $(ran)" "0 attack=1 evaluate=1 explain=2 report=1 score=1 train=1"
+m RUN=wide;                          is "  and back"                                       "$rc $(ran)" "0 attack=1 evaluate=1 explain=2 report=1 score=1 train=1"
 m round-1 RUN=wide;                  is "a word for one round"                             "$rc $n" "0 0"
 m RUN=wide SPLIT=validation;         is "another split: evaluation and report only"        "$(ran)" "evaluate=1 report=1"
 m help;                              is "help lists the words"                             "$(grep -cE '^  (report|rounds|baseline|round-%|plan|build|check|check-real|test|parity|bench|clean|help) ' out.txt)" 13

@@ -116,7 +116,7 @@ impl Maps {
         let &[n, height, width] = maps.shape else {
             unreachable!("three extents were required")
         };
-        if n * height * width == 0 {
+        if height * width == 0 {
             return Err(Error::Empty { path: path.to_owned(), things: "maps" });
         }
         let logits = file.require("logits", Dtype::F32, &[Some(n), None])?;

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +64,12 @@ impl Provenance {
 
 /// The BLAKE3 of the file at `path`, in hexadecimal.
 pub fn digest(path: &Path) -> Result<String> {
+    // a pipe or a device might never end
+    let metadata = std::fs::metadata(path).map_err(|source| io_error(path, source))?;
+    if !metadata.is_file() {
+        let source = io::Error::other("expected a file, found something else");
+        return Err(io_error(path, source));
+    }
     let mut hasher = blake3::Hasher::new();
     hasher.update_mmap_rayon(path).map_err(|source| io_error(path, source))?;
     Ok(hasher.finalize().to_hex().to_string())

@@ -19,6 +19,8 @@ pub(crate) fn start() {
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .without_time()
+        // a lost terminal or a full disk under the log must not end a long run
+        .log_internal_errors(false)
         .try_init();
 }
 

@@ -34,7 +34,12 @@ impl Revision {
 
 /// What git says in `tree`, if it is there and agrees to.
 fn git(tree: &Path, arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").arg("-C").arg(tree).args(arguments).output().ok()?;
+    let output = Command::new("git")
+        .args(["--no-optional-locks", "-C"])
+        .arg(tree)
+        .args(arguments)
+        .output()
+        .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
 }

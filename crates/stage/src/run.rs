@@ -52,8 +52,8 @@ impl Stage {
     /// What the stage's artefacts are made by; their inputs are for the stage to add.
     ///
     /// Flags that name files or bear only on how it runs are left out: `--output`,
-    /// `--progress`, `--device`, `--resume`, and those whose value is a `FILE`, `DIR` or
-    /// `PACK`. The seed is on its own.
+    /// `--progress`, `--device`, `--resume`, and those whose value is a `FILE`, `DIR`, `PACK`
+    /// or a number of samples `AT_A_TIME`. The seed is on its own.
     pub fn provenance(&self) -> Provenance {
         self.provenance.clone()
     }
@@ -97,13 +97,19 @@ pub fn main<A: Parser>(run: fn(&A, &Stage) -> anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            line(&format!("error: {error:#}"));
+            line(&format!("error: {}", without_trace(&format!("{error:#}"))));
             let interrupted = error.chain().any(<dyn std::error::Error>::is::<Interrupted>);
             if interrupted { ExitCode::from(interrupt::CODE) } else { ExitCode::FAILURE }
         }
         // the panic hook has told
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// A message without the stack trace that candle adds to its own under `RUST_BACKTRACE`.
+fn without_trace(message: &str) -> String {
+    let lines = message.lines().take_while(|line| !line.trim_start().starts_with("0: "));
+    lines.collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
 /// The flags that bear on the result, by their long names, as they were spelt.
@@ -126,14 +132,14 @@ fn name(arg: &Arg) -> &str {
 }
 
 fn bears_on_the_result(arg: &Arg) -> bool {
-    let names_a_file = arg
+    let names_a_file_or_a_batch = arg
         .get_value_names()
         .unwrap_or_default()
         .iter()
-        .any(|name| ["FILE", "DIR", "PACK"].contains(&name.as_str()));
+        .any(|name| ["FILE", "DIR", "PACK", "AT_A_TIME"].contains(&name.as_str()));
     let is_about_running =
         ["output", "progress", "device", "seed", "resume", "help", "version"];
-    !names_a_file && !is_about_running.contains(&name(arg))
+    !names_a_file_or_a_batch && !is_about_running.contains(&name(arg))
 }
 
 #[cfg(test)]
@@ -180,6 +186,13 @@ mod tests {
 
     fn pair(name: &str, value: &str) -> (String, String) {
         (name.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn a_trace_is_cut_off() {
+        let said = "model.safetensors: not a matrix\n   0: candle_core::error\n   1: main";
+        assert_eq!(without_trace(said), "model.safetensors: not a matrix");
+        assert_eq!(without_trace("two\nlines"), "two\nlines");
     }
 
     #[test]

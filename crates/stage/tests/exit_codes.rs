@@ -114,11 +114,9 @@ fn a_panic_is_one_line_and_one() {
 }
 
 fn cuda_without_cuda_is_an_error() {
-    if cfg!(not(feature = "cuda")) {
-        let (code, _, stderr) = end(&["--device", "cuda"]);
-        assert_eq!(code, 1);
-        assert!(stderr.contains("built without CUDA"), "{stderr}");
-    }
+    let (code, _, stderr) = end(&["--device", "cuda"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("built without CUDA"), "{stderr}");
 }
 
 /// Starts a child and waits until it runs.

@@ -28,7 +28,7 @@ struct Args {
     arch: Option<String>,
 
     /// Images at a time; the result does not depend on it
-    #[arg(long, value_name = "N", default_value = "64")]
+    #[arg(long, value_name = "AT_A_TIME", default_value = "64")]
     batch_size: NonZeroUsize,
 
     /// Perturbations to write (safetensors)

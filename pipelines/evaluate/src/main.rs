@@ -26,7 +26,7 @@ mod summary;
 
 /// Evaluate a network's predictions and explanations
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "evaluate", version)]
 struct Args {
     /// Pack of the test images
     #[arg(long, value_name = "PACK")]
@@ -62,7 +62,7 @@ struct Args {
     pairs: Option<PathBuf>,
 
     /// Images at a time; the result does not depend on it
-    #[arg(long, value_name = "N", default_value = "64")]
+    #[arg(long, value_name = "AT_A_TIME", default_value = "64")]
     batch_size: NonZeroUsize,
 
     /// Table of measures to write (Parquet)

@@ -24,7 +24,7 @@ mod run;
 
 /// Explain where in each image the network sees the class
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "explain", version)]
 struct Args {
     /// Pack of the images
     #[arg(long, value_name = "PACK")]
@@ -88,7 +88,7 @@ struct Args {
     epsilon_unit: EpsilonUnit,
 
     /// Images at a time; the result does not depend on it
-    #[arg(long, value_name = "N", default_value = "64")]
+    #[arg(long, value_name = "AT_A_TIME", default_value = "64")]
     batch_size: NonZeroUsize,
 
     /// Maps to write (safetensors)

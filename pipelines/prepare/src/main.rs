@@ -11,7 +11,7 @@ mod built_in;
 mod original;
 mod split;
 
-use std::process::ExitCode;
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::Context;
 use artifact::Samples;
@@ -43,11 +43,24 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         split.log();
     }
     stage.check()?;
+    forget_others(&args.output, &splits)?;
     samples.write(&args.output.join("samples.parquet"), &provenance)?;
     for Split { pack, .. } in &splits {
         let path = args.output.join(format!("{}.safetensors", pack.meta.split));
         pack.write(&path, &provenance)
             .with_context(|| format!("the {} pack", pack.meta.split))?;
+    }
+    Ok(())
+}
+
+/// Deletes packs of splits that are not made this time: the same images may now be in others.
+fn forget_others(folder: &Path, splits: &[Split]) -> anyhow::Result<()> {
+    for name in ["train", "validation", "test"] {
+        let path = folder.join(format!("{name}.safetensors"));
+        if path.exists() && splits.iter().all(|split| split.pack.meta.split != name) {
+            fs::remove_file(&path)
+                .with_context(|| format!("cannot delete {}", path.display()))?;
+        }
     }
     Ok(())
 }

@@ -1,9 +1,14 @@
 //! The paper's Figure 3: test images with the maps of the baseline and of ours.
 
+use std::collections::BTreeMap;
+
 use artifact::{Label, Maps, Pack};
 use explain::full_size;
 
-use crate::{picture, run::Run};
+use crate::{
+    picture,
+    run::{self, Run},
+};
 
 /// How many images are shown.
 const SHOWN: usize = 10;
@@ -33,16 +38,22 @@ pub(crate) fn choose(run: &Run, test: &Pack) -> anyhow::Result<Vec<Comparison>> 
         tracing::info!("no test maps: the comparison of maps is left out");
         return Ok(Vec::new());
     }
-    let [baseline, ours] = [Maps::read(&files[0])?, Maps::read(&files[1])?];
-    let count = test.len().min(ours.len()).min(baseline.len());
+    let [baseline, ours] = [run::maps(&files[0], test)?, run::maps(&files[1], test)?];
+    let rows: BTreeMap<u32, usize> = baseline.sample.iter().copied().zip(0..).collect();
+    // rows of ours and of the baseline, of the images that both have
+    let both: Vec<(usize, usize)> = (0..ours.len())
+        .filter_map(|row| Some((row, *rows.get(&ours.sample[row])?)))
+        .collect();
+    let count = both.len();
     let shown = SHOWN.min(count);
     spread(shown, count)
-        .map(|row| {
+        .map(|at| {
+            let (row, of_baseline) = both[at];
             let image = test.image(ours.sample[row] as usize);
             Ok(Comparison {
                 class: names(test, test.labels.row(ours.sample[row] as usize)),
                 image: picture::plain(image, [test.height(), test.width()])?,
-                baseline: look(test, &baseline, row)?,
+                baseline: look(test, &baseline, of_baseline)?,
                 ours: look(test, &ours, row)?,
             })
         })

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::Path};
 use artifact::{Direction, Maps, ModelFile, Pack, Perturbations, Scores};
 use explain::full_size;
 
-use crate::{picture, run::Run};
+use crate::{
+    picture,
+    run::{self, Run},
+};
 
 /// How many of either kind are shown.
 const SHOWN: usize = 4;
@@ -80,8 +83,8 @@ fn rows(samples: &[u32]) -> BTreeMap<u32, usize> {
 
 impl<'a> Shower<'a> {
     fn read(folder: &Path, pack: &'a Pack) -> anyhow::Result<Self> {
-        let clean = Maps::read(&file(folder, "maps"))?;
-        let perturbed = Maps::read(&file(folder, "perturbed-maps"))?;
+        let clean = run::maps(&file(folder, "maps"), pack)?;
+        let perturbed = run::maps(&file(folder, "perturbed-maps"), pack)?;
         let directions = Perturbations::read(
             &file(folder, "perturbations"),
             (pack.height(), pack.width()),

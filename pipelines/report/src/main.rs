@@ -27,9 +27,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, _stage: &Stage) -> anyhow::Result<()> {
+    args.common.device()?;
     let train = Pack::open(&args.data)?;
     let test = Pack::open(&args.test)?;
-    let run = run::read(&args.run, args.baseline.as_deref(), args.rounds)?;
+    let run = run::read(args, &train, &test)?;
 
     let page = page::Page::new(&run, &train, &test)?;
     let html = page.render().context("the page's template")?;

@@ -44,7 +44,7 @@ impl Page {
         let rows: Vec<_> = run.rounds.iter().map(|round| Row::new(run, round)).collect();
         let (consistent, inconsistent) = consistency_examples::choose(run, train)?;
         Ok(Self {
-            name: run.folder.display().to_string(),
+            name: run.name(),
             dataset: format!("{} ({})", test.meta.dataset, test.meta.split),
             measure: match test.meta.labels {
                 LabelKind::Single => "accuracy",

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use artifact::{Evaluation, Scores, Weights};
+use artifact::{Evaluation, Maps, Pack, Provenance, Scores, Weights, made_from};
+
+use crate::args::Args;
 
 /// A run and the one it is compared with.
 pub(crate) struct Run {
@@ -24,6 +26,14 @@ pub(crate) struct Round {
 }
 
 impl Run {
+    /// The folder's own name, wherever it lies.
+    pub(crate) fn name(&self) -> String {
+        let folder = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
+        folder
+            .file_name()
+            .map_or_else(|| "run".into(), |name| name.to_string_lossy().into())
+    }
+
     /// The folder of the last round.
     pub(crate) fn last(&self) -> PathBuf {
         self.folder.join(self.rounds.len().to_string())
@@ -42,36 +52,66 @@ impl Run {
     }
 }
 
-/// Reads the first `rounds` rounds in `folder`, or all there are.
-pub(crate) fn read(
-    folder: &Path,
-    baseline: Option<&Path>,
-    rounds: Option<u32>,
-) -> anyhow::Result<Run> {
+/// Reads the rounds that were asked for, or all there are.
+///
+/// # Errors
+///
+/// If there are too few, or a table is missing or of another pack.
+pub(crate) fn read(args: &Args, train: &Pack, test: &Pack) -> anyhow::Result<Run> {
+    let folder = &args.run;
     let there = (1..).take_while(|t| folder.join(t.to_string()).is_dir()).count() as u32;
     ensure!(there > 0, "no round in {}: expected a folder `1`", folder.display());
-    let wanted = rounds.unwrap_or(there);
+    let wanted = args.rounds.unwrap_or(there);
     ensure!(
         wanted <= there,
         "{} has {there} rounds, {wanted} were asked for",
         folder.display()
     );
-    let rounds =
-        (1..=wanted).map(|t| round(folder, baseline, t)).collect::<Result<_, _>>()?;
-    Ok(Run { folder: folder.to_owned(), baseline: baseline.map(Path::to_owned), rounds })
+    let read = |number| round(args, number, train, test);
+    let rounds = (1..=wanted).map(read).collect::<Result<_, _>>()?;
+    Ok(Run { folder: folder.clone(), baseline: args.baseline.clone(), rounds })
 }
 
-fn round(folder: &Path, baseline: Option<&Path>, number: u32) -> anyhow::Result<Round> {
+fn round(args: &Args, number: u32, train: &Pack, test: &Pack) -> anyhow::Result<Round> {
     let at = |folder: &Path, file: &str| folder.join(number.to_string()).join(file);
-    let evaluation = |folder| Ok(Evaluation::read(&at(folder, "evaluation.parquet"))?.0);
+    let evaluation = |folder: &PathBuf| {
+        let path = at(folder, "evaluation.parquet");
+        let (evaluation, provenance) = Evaluation::read(&path)?;
+        of_pack(&path, provenance.as_ref(), test)?;
+        Ok(evaluation)
+    };
     let read = || -> artifact::Result<Round> {
+        let path = at(&args.run, "scores.parquet");
+        let (scores, provenance) = Scores::read(&path)?;
+        of_pack(&path, provenance.as_ref(), train)?;
         Ok(Round {
             number,
-            evaluation: evaluation(folder)?,
-            baseline: baseline.map(evaluation).transpose()?,
-            scores: Scores::read(&at(folder, "scores.parquet"))?.0,
-            weights: Weights::read(&at(folder, "weights.parquet"))?.0,
+            evaluation: evaluation(&args.run)?,
+            baseline: args.baseline.as_ref().map(evaluation).transpose()?,
+            scores,
+            weights: Weights::read(&at(&args.run, "weights.parquet"))?.0,
         })
     };
     read().with_context(|| format!("round {number}"))
+}
+
+/// Refuses what was made from another pack.
+fn of_pack(path: &Path, from: Option<&Provenance>, pack: &Pack) -> artifact::Result<()> {
+    made_from("data", (path, from), (&pack.path, pack.digest()?))
+}
+
+/// Reads maps of the images of `pack`.
+pub(crate) fn maps(path: &Path, pack: &Pack) -> anyhow::Result<Maps> {
+    let maps = Maps::read(path)?;
+    of_pack(path, maps.provenance.as_ref(), pack)?;
+    let beyond = maps.sample.iter().find(|&&sample| sample as usize >= pack.len());
+    ensure!(
+        beyond.is_none(),
+        "{} has a map of sample {}, but {} has {} images",
+        path.display(),
+        beyond.unwrap_or(&0),
+        pack.path.display(),
+        pack.len(),
+    );
+    Ok(maps)
 }

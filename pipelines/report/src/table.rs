@@ -54,11 +54,10 @@ pub(crate) fn judged(scores: &artifact::Scores) -> (usize, Vec<f64>) {
     let mut flipped = 0;
     let mut rest = Vec::new();
     for i in 0..scores.len() {
-        let Some(inconsistency) = scores.inconsistency[i] else { continue };
-        if scores.predicted_perturbed[i] == Some(scores.predicted[i]) {
-            rest.push(f64::from(inconsistency));
-        } else {
-            flipped += 1;
+        match (scores.predicted_perturbed[i], scores.inconsistency[i]) {
+            (Some(new), _) if new != scores.predicted[i] => flipped += 1,
+            (_, Some(inconsistency)) => rest.push(f64::from(inconsistency)),
+            _ => {}
         }
     }
     rest.sort_by(f64::total_cmp);

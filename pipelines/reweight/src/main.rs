@@ -79,8 +79,8 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         Method::Uniform => uniform(args, stage)?,
         Method::Consistency => consistency(args, stage)?,
     };
-    write!(io::stdout(), "{}", summary::Summary::of(&weights))?;
     weights.write(&args.output, &provenance)?;
+    write!(io::stdout(), "{}", summary::Summary::of(&weights))?;
     Ok(())
 }
 

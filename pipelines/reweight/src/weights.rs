@@ -53,7 +53,6 @@ pub(crate) fn carry_over(previous: &Weights, weights: &mut Weights) -> anyhow::R
     );
     for (i, sample) in weights.sample.iter().enumerate() {
         weights.selected[i] = previous.selected[rows[sample]];
-        weights.pseudo_label[i] = previous.pseudo_label[rows[sample]];
     }
     Ok(())
 }
@@ -99,7 +98,7 @@ mod tests {
         carry_over(&before, &mut next).unwrap();
         assert_eq!(next.weight, [0.75, 0.75]);
         assert_eq!(next.selected, [true, false]);
-        assert_eq!(next.pseudo_label, [None, Some(3)]);
+        assert_eq!(next.pseudo_label, [None, None]);
     }
 
     #[test]

@@ -50,6 +50,13 @@ pub(crate) fn join<'a>(
     perturbed: (&Path, &'a Maps),
 ) -> anyhow::Result<Joined<'a>> {
     let ((a, clean, digest), (b, maps)) = (clean, perturbed);
+    // a foreign file need not say its epsilon
+    if maps.provenance.is_some() && maps.meta.epsilon.is_none() {
+        bail!(
+            "{}: expected maps of perturbed images, found maps of clean ones",
+            b.display()
+        );
+    }
     for role in ["data", "model"] {
         artifact::agree(
             role,

@@ -76,10 +76,10 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     };
 
     let scores = table::table(&clean, joined.as_ref(), args.psi, args.reduction, stage)?;
+    scores.write(&args.output, &provenance)?;
     write!(io::stdout(), "{}", summary::Summary::of(&scores))?;
     if joined.is_some() {
         concentration::warn_if_equal(&scores);
     }
-    scores.write(&args.output, &provenance)?;
     Ok(())
 }

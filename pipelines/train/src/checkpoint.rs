@@ -55,7 +55,13 @@ impl Checkpoint {
         if !path.exists() {
             return Ok(None);
         }
-        let file = ModelFile::read(path)?;
+        let file = match ModelFile::read(path) {
+            Ok(file) => file,
+            Err(error) => {
+                tracing::warn!("{error}; starting this round anew");
+                return Ok(None);
+            }
+        };
         if let Some(difference) = difference(file.provenance.as_ref(), provenance) {
             tracing::warn!(
                 "{} is of another run: {difference}; starting anew",
@@ -88,34 +94,31 @@ pub(crate) fn remove(path: &Path) -> anyhow::Result<()> {
 }
 
 /// The first thing in which two runs differ, in words.
+///
+/// Not the git revision: a commit in the meantime does not make the epochs another run's.
 fn difference(there: Option<&Provenance>, here: &Provenance) -> Option<String> {
     let Some(there) = there else { return Some("it does not say of which".into()) };
-    if there == here {
-        return None;
-    }
-    let entries = |p: &Provenance| {
-        let mut entries: BTreeMap<String, String> = BTreeMap::new();
-        entries.extend(p.flags.clone());
-        entries.extend(
-            p.inputs.iter().map(|(role, digest)| (format!("input {role}"), digest.clone())),
-        );
-        entries.insert("seed".into(), p.seed.to_string());
-        entries
-            .insert("program".into(), format!("{} {} {}", p.stage, p.version, p.revision));
-        entries
-    };
     let (there, here) = (entries(there), entries(here));
-    let names: Vec<&String> = there.keys().chain(here.keys()).collect();
-    let name = names.into_iter().find(|name| there.get(*name) != here.get(*name));
-    let said = |entries: &BTreeMap<String, String>, name| {
+    let name =
+        there.keys().chain(here.keys()).find(|&name| there.get(name) != here.get(name))?;
+    let said = |entries: &BTreeMap<String, String>| {
         entries.get(name).map_or("absent", String::as_str).to_owned()
     };
-    Some(match name {
-        Some(name) => {
-            format!("`{name}` was {}, is {}", said(&there, name), said(&here, name))
-        }
-        None => "its program was built from other sources".into(),
-    })
+    Some(format!("`{name}` was {}, is {}", said(&there), said(&here)))
+}
+
+/// What makes a run: its program, flags, inputs and seed.
+fn entries(provenance: &Provenance) -> BTreeMap<String, String> {
+    let inputs = provenance
+        .inputs
+        .iter()
+        .map(|(role, digest)| (format!("input {role}"), digest.clone()));
+    let mut entries = provenance.flags.clone();
+    entries.extend(inputs);
+    entries.insert("seed".into(), provenance.seed.to_string());
+    entries
+        .insert("program".into(), format!("{} {}", provenance.stage, provenance.version));
+    entries
 }
 
 fn to_tensor(training: &Training) -> candle_core::Result<Tensor> {

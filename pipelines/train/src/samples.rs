@@ -86,15 +86,12 @@ impl Samples {
     }
 }
 
-/// Refuses a file that was made from another pack; warns of one that does not say.
+/// Refuses a file that was made from another pack.
 pub(crate) fn check_origin(
     path: &Path,
     provenance: Option<&Provenance>,
     pack: &Pack,
 ) -> anyhow::Result<()> {
-    if provenance.is_none() {
-        tracing::warn!("{} does not say what it was made from", path.display());
-    }
     artifact::made_from("data", (path, provenance), (&pack.path, pack.digest()?))?;
     Ok(())
 }

@@ -25,21 +25,25 @@ pub const AGREEMENT: f32 = 0.8;
 /// The knobs of difficulty.
 mod difficulty {
     /// Radius of an object, in pixels.
-    pub(super) const RADIUS: (f32, f32) = (9.0, 17.0);
+    pub(super) const RADIUS: (f32, f32) = (12.0, 19.0);
     /// Length over width of an object's stretch in a random direction, at most.
     pub(super) const STRETCH: f32 = 1.3;
+    /// How far an object is turned either way, in radians.
+    pub(super) const TURN: f32 = 0.7;
     /// How much of an object's radius may lie outside the image.
     pub(super) const OUTSIDE: f32 = 0.1;
     /// Distance of an object's colours from the background's in RGB, if it can be had.
-    pub(super) const OBJECT_CONTRAST: f32 = 0.35;
-    /// Distance between the two colours of a background.
+    pub(super) const OBJECT_CONTRAST: f32 = 0.45;
+    /// Distance between the two colours of a background, at most.
     pub(super) const BACKGROUND_CONTRAST: f32 = 0.4;
-    /// Distance between the two colours of an object, at most.
-    pub(super) const OBJECT_TEXTURE: f32 = 0.3;
-    /// Period of a texture, in pixels.
-    pub(super) const PERIOD: (f32, f32) = (7.0, 15.0);
+    /// Distance between the two colours of an object, if it can be had.
+    pub(super) const OBJECT_TEXTURE: f32 = 0.5;
+    /// Period of a background, in pixels.
+    pub(super) const BACKGROUND_PERIOD: (f32, f32) = (9.0, 16.0);
+    /// Period of an object's surface, in pixels.
+    pub(super) const OBJECT_PERIOD: (f32, f32) = (4.0, 6.0);
     /// Half width of the noise added to every pixel.
-    pub(super) const NOISE: f32 = 0.08;
+    pub(super) const NOISE: f32 = 0.05;
 }
 
 /// Makes `count` images of a split: `train`, or any other name for unbiased ones.

@@ -27,13 +27,22 @@ impl Scene {
     pub(super) fn draw(class: usize, background: usize, stream: &mut Stream) -> Self {
         let ground = ground_colours(stream);
         let object = object_colours(&ground, stream);
-        let surface = SURFACES[stream.below(SURFACES.len())];
         Self {
             class,
             silhouette: &SILHOUETTES[class],
             pose: Pose::draw(stream),
-            background: Texture::draw(BACKGROUNDS[background], ground, stream),
-            surface: Texture::draw(surface, object, stream),
+            background: Texture::draw(
+                BACKGROUNDS[background],
+                ground,
+                difficulty::BACKGROUND_PERIOD,
+                stream,
+            ),
+            surface: Texture::draw(
+                SURFACES[class],
+                object,
+                difficulty::OBJECT_PERIOD,
+                stream,
+            ),
         }
     }
 
@@ -84,9 +93,10 @@ impl Pose {
         let reach = radius * stretch;
         let margin = reach * (1.0 - difficulty::OUTSIDE);
         let centre = [0, 1].map(|_| stream.between(margin, SIZE as f32 - margin));
-        // Turn, stretch along an axis, turn again: a stretch in any direction.
-        let first = rotation(stream.between(0.0, TAU));
-        let second = rotation(stream.between(0.0, TAU));
+        // Turn, stretch along an axis, turn back and a little more: a stretch in any direction.
+        let angle = stream.between(0.0, TAU);
+        let first = rotation(angle);
+        let second = rotation(stream.between(-difficulty::TURN, difficulty::TURN) - angle);
         let scaled = [
             first[0].map(|entry| entry / (radius * stretch)),
             first[1].map(|entry| entry / (radius / stretch)),
@@ -117,15 +127,19 @@ fn product(a: [[f32; 2]; 2], b: [[f32; 2]; 2]) -> [[f32; 2]; 2] {
 /// A background's two colours.
 fn ground_colours(stream: &mut Stream) -> [[f32; 3]; 2] {
     let first = colour(|_| 0.0, stream);
-    let second = colour(|c| nearest(c, &[first]) - difficulty::BACKGROUND_CONTRAST, stream);
-    [first, second]
+    [first, shade(first, difficulty::BACKGROUND_CONTRAST, stream)]
 }
 
-/// An object's colour that differs from the background's, and a shade of it.
+/// A colour at most `distance` away.
+fn shade(colour: [f32; 3], distance: f32, stream: &mut Stream) -> [f32; 3] {
+    let reach = distance / 3f32.sqrt();
+    colour.map(|c| (c + stream.between(-reach, reach)).clamp(0.0, 1.0))
+}
+
+/// An object's two colours, the first of which differs from the background's.
 fn object_colours(ground: &[[f32; 3]; 2], stream: &mut Stream) -> [[f32; 3]; 2] {
     let first = colour(|c| nearest(c, ground) - difficulty::OBJECT_CONTRAST, stream);
-    let reach = difficulty::OBJECT_TEXTURE / 3f32.sqrt();
-    let second = first.map(|c| (c + stream.between(-reach, reach)).clamp(0.0, 1.0));
+    let second = colour(|c| nearest(c, &[first]) - difficulty::OBJECT_TEXTURE, stream);
     [first, second]
 }
 
@@ -174,7 +188,7 @@ mod tests {
     fn colours_keep_their_distance() {
         let mut stream = Stream::new(Purpose::Shapes, [1; 3]);
         let [first, second] = ground_colours(&mut stream);
-        assert!(nearest(first, &[second]) >= difficulty::BACKGROUND_CONTRAST);
+        assert!(nearest(first, &[second]) <= difficulty::BACKGROUND_CONTRAST);
         // (3, 4, 0) is 5 away from the origin, (9, 9, 9) further
         assert_eq!(nearest([0.0; 3], &[[3.0, 4.0, 0.0], [9.0; 3]]), 5.0);
     }

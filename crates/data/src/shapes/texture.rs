@@ -1,6 +1,6 @@
 use std::f32::consts::TAU;
 
-use super::{SIZE, difficulty};
+use super::SIZE;
 use crate::random::Stream;
 
 /// Corners of the random lattice that clouds are interpolated from.
@@ -38,9 +38,20 @@ pub(super) const BACKGROUNDS: [Kind; 10] = [
     Kind::Grid,
 ];
 
-/// The kinds of surface that objects of every class have.
-pub(super) const SURFACES: [Kind; 5] =
-    [Kind::Plain, Kind::Gradient, Kind::Ripples, Kind::Speckles, Kind::Clouds];
+/// The kinds of surface; the objects of each class have the one of its index, finer than any
+/// background.
+pub(super) const SURFACES: [Kind; 10] = [
+    Kind::Waves,
+    Kind::Plain,
+    Kind::Speckles,
+    Kind::Stripes,
+    Kind::Dots,
+    Kind::Checks,
+    Kind::Ripples,
+    Kind::Zigzag,
+    Kind::Grid,
+    Kind::Bricks,
+];
 
 /// A pattern in place: a share of its second colour at every point.
 pub(super) struct Texture {
@@ -53,12 +64,17 @@ pub(super) struct Texture {
 }
 
 impl Texture {
-    /// A pattern of a kind and colours, in a random place, size and direction.
-    pub(super) fn draw(kind: Kind, colours: [[f32; 3]; 2], stream: &mut Stream) -> Self {
+    /// A pattern of a kind, colours and range of periods, in a random place and direction.
+    pub(super) fn draw(
+        kind: Kind,
+        colours: [[f32; 3]; 2],
+        period: (f32, f32),
+        stream: &mut Stream,
+    ) -> Self {
         let angle = stream.between(0.0, TAU);
         let size = SIZE as f32;
         let origin = [stream.between(0.0, size), stream.between(0.0, size)];
-        let period = stream.between(difficulty::PERIOD.0, difficulty::PERIOD.1);
+        let period = stream.between(period.0, period.1);
         let mut lattice = [[0.0; LATTICE]; LATTICE];
         lattice.as_flattened_mut().fill_with(|| stream.uniform());
         Self {
@@ -133,7 +149,8 @@ mod tests {
     fn every_kind_uses_both_colours_and_nothing_beyond() {
         let mut stream = Stream::new(Purpose::Shapes, [0; 3]);
         for kind in BACKGROUNDS {
-            let texture = Texture::draw(kind, [[0.0; 3], [1.0; 3]], &mut stream);
+            let texture =
+                Texture::draw(kind, [[0.0; 3], [1.0; 3]], (7.0, 15.0), &mut stream);
             let points = (0..64u8).flat_map(|y| (0..64u8).map(move |x| (x, y)));
             let shares: Vec<f32> =
                 points.map(|(x, y)| texture.at(f32::from(x), f32::from(y))[0]).collect();
