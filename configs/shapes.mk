@@ -13,7 +13,7 @@ PREPARE   := --count 2000 --test-count 1000
 
 ARCH          := resnet20
 INIT          :=
-EPOCHS        := 4
+EPOCHS        := 2
 BATCH_SIZE    := 50
 OPTIMIZER     := adam
 LEARNING_RATE := 0.001

@@ -1,5 +1,7 @@
 //! The house rules that a compiler does not check: layers, file sizes, unfinished work.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -78,7 +80,11 @@ fn unsafe_code_stands_only_in_ops_and_under_memory_maps() {
     for (path, text) in all_sources() {
         let allowed = path.starts_with(root().join("crates/ops/src"))
             || text.contains("Mmap") && path.starts_with(root().join("crates"));
-        assert!(allowed || !text.contains("unsafe {"), "{}", path.display());
+        assert!(
+            allowed || !text.contains(&["unsa", "fe {"].concat()),
+            "{}",
+            path.display()
+        );
     }
 }
 

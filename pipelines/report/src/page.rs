@@ -79,14 +79,14 @@ impl Page {
         let Some(last) = self.rows.last() else { return Vec::new() };
         let accuracy = Headline {
             what: self.measure,
-            ours: percent(&last.accuracy),
-            baseline: percent(&last.baseline_accuracy),
+            ours: percent(last.accuracy),
+            baseline: percent(last.baseline_accuracy),
             difference: difference(last.accuracy, last.baseline_accuracy, 100.0, " points"),
         };
         let miou = Headline {
             what: "mIoU of the maps",
-            ours: decimal(&last.miou),
-            baseline: decimal(&last.baseline_miou),
+            ours: decimal(last.miou),
+            baseline: decimal(last.baseline_miou),
             difference: difference(last.miou, last.baseline_miou, 1.0, ""),
         };
         if last.miou.is_some() { vec![accuracy, miou] } else { vec![accuracy] }

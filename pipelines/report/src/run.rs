@@ -59,7 +59,8 @@ impl Run {
 /// If there are too few, or a table is missing or of another pack.
 pub(crate) fn read(args: &Args, train: &Pack, test: &Pack) -> anyhow::Result<Run> {
     let folder = &args.run;
-    let there = (1..).take_while(|t| folder.join(t.to_string()).is_dir()).count() as u32;
+    let there =
+        (1..=u32::MAX).take_while(|t| folder.join(t.to_string()).is_dir()).count() as u32;
     ensure!(there > 0, "no round in {}: expected a folder `1`", folder.display());
     let wanted = args.rounds.unwrap_or(there);
     ensure!(

@@ -76,12 +76,12 @@ pub(crate) fn print(rows: &[Row]) -> io::Result<()> {
             out,
             "{:>5}  {:>8}  {:>8}  {:>6}  {:>8}  {:>7}  {:>8}  {:>11.3}",
             row.round,
-            percent(&row.accuracy),
-            percent(&row.baseline_accuracy),
-            decimal(&row.miou),
-            decimal(&row.baseline_miou),
-            percent(&row.flipped),
-            decimal(&row.median),
+            percent(row.accuracy),
+            percent(row.baseline_accuracy),
+            decimal(row.miou),
+            decimal(row.baseline_miou),
+            percent(row.flipped),
+            decimal(row.median),
             row.weight,
         )?;
     }
@@ -89,12 +89,12 @@ pub(crate) fn print(rows: &[Row]) -> io::Result<()> {
 }
 
 /// A share as a percentage, or a dash.
-pub(crate) fn percent(share: &Option<f64>) -> String {
+pub(crate) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share))
 }
 
 /// A number with four decimals, or a dash.
-pub(crate) fn decimal(number: &Option<f64>) -> String {
+pub(crate) fn decimal(number: Option<f64>) -> String {
     number.map_or_else(|| "–".to_owned(), |number| format!("{number:.4}"))
 }
 
@@ -118,8 +118,8 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_a_dash() {
-        assert_eq!(percent(&None), "–");
-        assert_eq!(percent(&Some(0.125)), "12.5 %");
-        assert_eq!(decimal(&Some(0.25)), "0.2500");
+        assert_eq!(percent(None), "–");
+        assert_eq!(percent(Some(0.125)), "12.5 %");
+        assert_eq!(decimal(Some(0.25)), "0.2500");
     }
 }

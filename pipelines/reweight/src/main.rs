@@ -38,7 +38,7 @@ struct Args {
     #[arg(long, value_name = "FILE", required_if_eq("method", "consistency"))]
     scores: Option<PathBuf>,
 
-    /// Weights of the last round, from which `selected` and `pseudo_label` are carried over
+    /// Weights of the last round, from which `selected` is carried over
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
 

@@ -147,7 +147,7 @@ fn a_floor_raises_the_lowest_weights() {
 }
 
 #[test]
-fn selection_is_carried_over_but_no_weight_is() {
+fn selection_is_carried_over_but_no_weight_and_no_pseudo_label_is() {
     let dir = tempfile::tempdir().unwrap();
     scores(dir.path(), &of_data("dddd"));
     previous(dir.path(), vec![11, 7, 5, 3, 2], &of_data("dddd"));
@@ -157,7 +157,7 @@ fn selection_is_carried_over_but_no_weight_is() {
     let (weights, _) = read(dir.path());
     assert_eq!(weights.weight, [0.0, 0.75, 1.0, 1.0, 1.0]);
     assert_eq!(weights.selected, [true, true, false, true, true]);
-    assert_eq!(weights.pseudo_label, [None, Some(1), None, None, None]);
+    assert_eq!(weights.pseudo_label, [None; 5]);
 }
 
 #[test]

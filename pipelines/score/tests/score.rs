@@ -76,6 +76,7 @@ fn perturbed() -> Maps {
     let mut maps =
         maps(&[13, 12, 10], &[0, 0, 0], &[0, 1, 0], &[[0.0, 0.0], [0.5, 1.0], [1.0, 1.0]]);
     maps.status[0] = 1;
+    maps.meta.epsilon = Some(0.1);
     maps
 }
 
@@ -227,6 +228,15 @@ fn maps_of_another_model_or_pack_are_refused() {
         let words = ["clean.safetensors", "perturbed.safetensors", role, "aaaa", "bbbb"];
         refused(dir.path(), &output, &words);
     }
+}
+
+#[test]
+fn clean_maps_are_not_taken_for_perturbed_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let ours = Maps { provenance: Some(Provenance::default()), ..clean() };
+    write(dir.path(), &ours, &ours);
+    let output = score(dir.path(), &BOTH);
+    refused(dir.path(), &output, &["perturbed.safetensors", "found maps of clean ones"]);
 }
 
 #[test]
