@@ -153,7 +153,7 @@ endef
 
 define judge
 $(1)/evaluation.parquet: $(TEST) $(1)/model.safetensors $(call by,evaluate)
-	$$(call run,evaluate) --model $$(word 2,$$^) --maps-output $(1)/test-maps.safetensors --output $(1)/evaluation.parquet
+	$$(call run,evaluate) --model $$(word 2,$$^) $(if $(EXPLAINERS),--maps-output $(1)/test-maps.safetensors) --output $(1)/evaluation.parquet
 endef
 
 # ---- the loop, and the same number of epochs without it ----------------------
@@ -171,9 +171,9 @@ $(foreach t,$(ROUNDS),$(eval $(call judge,$(OUT)/$(t))))
 
 # The first round has uniform weights in both: the baseline starts from a copy of it.
 $(BASE)/1/model.safetensors: also := optimizer.safetensors training.parquet
-$(BASE)/1/evaluation.parquet: also := test-maps.safetensors
+$(BASE)/1/evaluation.parquet: also := $(if $(EXPLAINERS),test-maps.safetensors)
 $(BASE)/1/%: $(OUT)/1/%
-	mkdir -p $(@D) && cp $(also:%=$(OUT)/1/%) $(@D) && cp $< $@.part && mv $@.part $@
+	mkdir -p $(@D) $(if $(also),&& cp $(also:%=$(OUT)/1/%) $(@D)) && cp $< $@.part && mv $@.part $@
 
 $(foreach t,$(LATER),$(eval $(call learn,$(BASE)/$(t),$(OUT)/1/weights.parquet,$(BASE)/$(call previous,$(t)))))
 $(foreach t,$(LATER),$(eval $(call judge,$(BASE)/$(t))))

@@ -44,6 +44,14 @@ pub fn open(root: &Path, choice: &Choice) -> Result<Dataset> {
             val if !test_dir.is_dir() && val.is_dir() => val,
             _ => test_dir,
         };
+        if choice.test_fraction.is_some() {
+            return Err(Error::Malformed {
+                path: root.to_owned(),
+                expected: "a folder for each class, to part by the test fraction"
+                    .to_owned(),
+                found: "a folder `train`, which is parted already".to_owned(),
+            });
+        }
         if !test_dir.is_dir() {
             return Err(Error::Missing {
                 what: "folder of test images".to_owned(),

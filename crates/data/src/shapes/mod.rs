@@ -25,7 +25,7 @@ pub const AGREEMENT: f32 = 0.8;
 /// The knobs of difficulty.
 mod difficulty {
     /// Radius of an object, in pixels.
-    pub(super) const RADIUS: (f32, f32) = (12.0, 19.0);
+    pub(super) const RADIUS: (f32, f32) = (14.0, 21.0);
     /// Length over width of an object's stretch in a random direction, at most.
     pub(super) const STRETCH: f32 = 1.3;
     /// How far an object is turned either way, in radians.
@@ -35,9 +35,9 @@ mod difficulty {
     /// Distance of an object's colours from the background's in RGB, if it can be had.
     pub(super) const OBJECT_CONTRAST: f32 = 0.45;
     /// Distance between the two colours of a background, at most.
-    pub(super) const BACKGROUND_CONTRAST: f32 = 0.4;
+    pub(super) const BACKGROUND_CONTRAST: f32 = 0.3;
     /// Distance between the two colours of an object, if it can be had.
-    pub(super) const OBJECT_TEXTURE: f32 = 0.5;
+    pub(super) const OBJECT_TEXTURE: f32 = 0.6;
     /// Period of a background, in pixels.
     pub(super) const BACKGROUND_PERIOD: (f32, f32) = (9.0, 16.0);
     /// Period of an object's surface, in pixels.
