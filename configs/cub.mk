@@ -27,7 +27,7 @@ EXPLAINER    := grad-cam
 TAP          :=
 TARGET       := predicted
 ATTACK       :=
-# The paper's 0.1 flips nearly every prediction here: see ARCHITECTURE.md, Decisions.
+# The paper's 0.1 flips nearly every prediction on VOC: see ARCHITECTURE.md, Decisions.
 EPSILON      := 0.003
 EPSILON_UNIT := normalized
 
