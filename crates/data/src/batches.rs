@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use artifact::{Labels, Pack};
+use artifact::Pack;
 use rayon::prelude::*;
 
 use crate::Augment;
@@ -18,15 +18,13 @@ use crate::Augment;
 /// Batches that may wait, ready, for the consumer.
 const AHEAD: usize = 2;
 
-/// Images of a pack with their labels.
+/// Images of a pack.
 #[derive(Debug)]
 pub struct Batch {
     /// Rows of the pack; length B.
     pub sample: Vec<u32>,
     /// Pixels in \[0, 1\], `[B, 3, H, W]`.
     pub images: Vec<f32>,
-    /// Labels of the pack; length B.
-    pub labels: Labels,
 }
 
 /// An iterator over the batches of one epoch, which a thread prepares in advance.
@@ -112,8 +110,7 @@ fn prepare(pack: &Pack, sample: Vec<u32>, augment: &Augment, key: (u64, u32)) ->
     images.par_chunks_exact_mut(3 * h * w).zip(&sample).for_each(|(out, &id)| {
         augment.apply(pack.image(id as usize), h, w, out, key.0, key.1, id);
     });
-    let rows: Vec<usize> = sample.iter().map(|&id| id as usize).collect();
-    Batch { sample, images, labels: pack.labels.select(&rows) }
+    Batch { sample, images }
 }
 
 #[cfg(test)]
@@ -143,7 +140,9 @@ mod tests {
         let pack = pack(7);
         let plan = vec![vec![6, 0, 3], vec![1], vec![2, 5]];
         let batches = Batches::new(pack.clone(), plan.clone(), Augment::default(), 0, 0);
-        for (batch, plan) in batches.zip(&plan) {
+        let batches: Vec<_> = batches.collect();
+        assert_eq!(batches.len(), plan.len());
+        for (batch, plan) in batches.iter().zip(&plan) {
             assert_eq!(batch.sample, *plan);
             let first = pack.image(plan[0] as usize);
             let expected: Vec<f32> = first.iter().map(|&v| f32::from(v) / 255.0).collect();

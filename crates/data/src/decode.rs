@@ -55,9 +55,10 @@ fn one(source: &Source, geometry: Geometry) -> Result<Decoded, BadFile> {
     digest.update(&image.stored);
     let mask = match &source.mask {
         Some(mask) => {
-            let Mask { height, width, values, stored } = mask.file.read()?;
+            let size = [image.height, image.width];
+            let Mask { height, width, values, stored } = mask.file.read(size)?;
             // A coarse matrix covers the whole image; a file is of the image's size.
-            if (height, width) != (image.height, image.width) && !mask.file.is_coarse() {
+            if [height, width] != size && !mask.file.is_coarse() {
                 let reason = format!(
                     "the mask is {width}×{height}, its image {}×{}",
                     image.width, image.height

@@ -38,6 +38,15 @@ pub enum MaskFile {
         /// Which of them.
         index: usize,
     },
+    /// A bounding box: 1 inside, 0 outside.
+    Box {
+        /// The list it stands in.
+        path: PathBuf,
+        /// First and past the last column, in pixels of the image.
+        columns: [f32; 2],
+        /// First and past the last row, in pixels of the image.
+        rows: [f32; 2],
+    },
 }
 
 /// A mask in its own size.
@@ -53,7 +62,10 @@ impl MaskFile {
     /// The file on disk.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Png(path) | Self::Npy(path) | Self::Matrix { path, .. } => path,
+            Self::Png(path)
+            | Self::Npy(path)
+            | Self::Matrix { path, .. }
+            | Self::Box { path, .. } => path,
         }
     }
 
@@ -62,15 +74,11 @@ impl MaskFile {
         matches!(self, Self::Matrix { .. })
     }
 
-    /// Reads the stored values.
-    pub(crate) fn read(&self) -> Result<Mask, BadFile> {
+    /// Reads the stored values; a box is drawn on an image of that height and width.
+    pub(crate) fn read(&self, image: [usize; 2]) -> Result<Mask, BadFile> {
         let bad = |reason: String| BadFile { path: self.path().to_owned(), reason };
         let (stored, height, width, values) = match self {
-            Self::Png(path) => {
-                let stored = fs::read(path).map_err(|e| bad(e.to_string()))?;
-                let (height, width, values) = png_values(&stored).map_err(bad)?;
-                (stored, height, width, values)
-            }
+            Self::Png(path) => return png(path),
             Self::Npy(path) => {
                 let stored = fs::read(path).map_err(|e| bad(e.to_string()))?;
                 let matrix = npy::read(&stored).map_err(bad)?;
@@ -84,9 +92,31 @@ impl MaskFile {
                     .map_err(|e| bad(e.to_string()))?;
                 (values.clone(), *side, *side, values)
             }
+            Self::Box { columns, rows, .. } => {
+                let numbers = columns.iter().chain(rows);
+                let stored = numbers.flat_map(|edge| edge.to_le_bytes()).collect();
+                (stored, image[0], image[1], box_values(*columns, *rows, image))
+            }
         };
         Ok(Mask { height, width, values, stored })
     }
+}
+
+/// Reads a mask that is a PNG.
+pub(crate) fn png(path: &Path) -> Result<Mask, BadFile> {
+    let bad = |reason: String| BadFile { path: path.to_owned(), reason };
+    let stored = fs::read(path).map_err(|e| bad(e.to_string()))?;
+    let (height, width, values) = png_values(&stored).map_err(bad)?;
+    Ok(Mask { height, width, values, stored })
+}
+
+/// 1 for the pixels whose centre lies in the box.
+fn box_values(columns: [f32; 2], rows: [f32; 2], [height, width]: [usize; 2]) -> Vec<u8> {
+    let inside =
+        |at: usize, [first, end]: [f32; 2]| (first..end).contains(&(at as f32 + 0.5));
+    (0..height * width)
+        .map(|i| u8::from(inside(i / width, rows) && inside(i % width, columns)))
+        .collect()
 }
 
 /// Palette indices as they are stored; grey levels scaled to eight bits. Colours are no
@@ -186,6 +216,13 @@ mod tests {
         assert_eq!(png_values(&grey).unwrap(), (2, 1, vec![5, 9]));
         let red = png(ColorType::Rgb, BitDepth::Eight, 1, &[5, 0, 0, 9, 9, 9]);
         assert!(png_values(&red).unwrap_err().contains("coloured"));
+    }
+
+    #[test]
+    fn a_box_holds_the_pixels_whose_centre_is_inside() {
+        // Columns 0.6 to 2.4 of three: the centres 1.5 but neither 0.5 nor 2.5; row 0.5 of two.
+        assert_eq!(box_values([0.6, 2.4], [0.0, 1.0], [2, 3]), [0, 1, 0, 0, 0, 0]);
+        assert_eq!(box_values([-1.0, 9.0], [1.0, 9.0], [2, 2]), [0, 0, 1, 1]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use anyhow::{Context, ensure};
 use artifact::{LabelKind, Labels, PackData, PackMeta};
 use data::{
-    BadFile, Geometry,
+    BadFile, Geometry, MaskFile,
     layout::{Dataset, Label, Source, backgrounds, cub, folder, stl10, voc},
 };
 use stage::{Progress, Stage};
@@ -15,10 +15,16 @@ use crate::{
 /// Images decoded between two looks at the progress and at Ctrl-C.
 const CHUNK: usize = 128;
 
-/// Reads the dataset and decodes it; also gives the BLAKE3 of all that was read, folded in
-/// the order of the samples.
+/// Reads the dataset and decodes it; also gives the BLAKE3 of what it says: the classes, and
+/// in the order of the samples their names, labels, and bytes of images and masks.
 pub(crate) fn splits(args: &Args, stage: &Stage) -> anyhow::Result<(Vec<Split>, String)> {
     let mut dataset = open(args)?;
+    if !args.skip_bad {
+        bad::report(&dataset.bad, false)?;
+    }
+    if dataset.splits.values().flatten().any(has_box) {
+        tracing::warn!("no segmentations/: the bounding boxes are taken as masks");
+    }
     if let Some(fraction) = args.validation {
         dataset.hold_out(fraction, args.common.seed)?;
     }
@@ -27,6 +33,7 @@ pub(crate) fn splits(args: &Args, stage: &Stage) -> anyhow::Result<(Vec<Split>, 
 
     let mut bad = std::mem::take(&mut dataset.bad);
     let mut digest = blake3::Hasher::new();
+    digest.update(format!("{:?}", dataset.classes).as_bytes());
     let mut splits = Vec::new();
     for name in ["validation", "test", "train"] {
         if let Some(sources) = dataset.splits.remove(name) {
@@ -53,6 +60,11 @@ pub(crate) fn splits(args: &Args, stage: &Stage) -> anyhow::Result<(Vec<Split>, 
         );
     }
     Ok((splits, digest.finalize().to_hex().to_string()))
+}
+
+fn has_box(source: &Source) -> bool {
+    let mask = source.mask.as_ref();
+    mask.is_some_and(|mask| matches!(mask.file, MaskFile::Box { .. }))
 }
 
 fn open(args: &Args) -> anyhow::Result<Dataset> {
@@ -119,7 +131,8 @@ impl Decoder<'_> {
             for (source, decoded) in chunk.iter().zip(data::decode(chunk, self.geometry)) {
                 match decoded {
                     Ok(decoded) => {
-                        self.digest.update(&decoded.digest);
+                        let row = format!("{name} {} {:?}", source.name, source.label);
+                        self.digest.update(row.as_bytes()).update(&decoded.digest);
                         images.extend(decoded.image);
                         masks.extend(decoded.mask.into_iter().flatten());
                         kept.push(source);

@@ -191,3 +191,30 @@ fn shapes_need_no_files() {
     assert_eq!(samples.group.len(), 40);
     assert!(samples.group.iter().all(Option::is_some));
 }
+
+#[test]
+fn a_disk_that_fills_up_is_one_line_and_leaves_no_part_of_a_pack() {
+    let dir = tempfile::tempdir().unwrap();
+    // a limit of 64 kB on every file stands for the full disk
+    let limited = format!(
+        "trap '' XFSZ; ulimit -f 64; exec {} --dataset shapes --count 20 --test-count 2 \
+         --progress none --output packs",
+        env!("CARGO_BIN_EXE_prepare"),
+    );
+    let output = Command::new("bash")
+        .args(["-c", &limited])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let errors: Vec<&str> =
+        said.lines().filter(|line| line.starts_with("error:")).collect();
+    assert!(errors.len() == 1 && errors[0].contains("train.safetensors"), "{said}");
+    let left: Vec<_> = fs::read_dir(dir.path().join("packs")).unwrap().collect();
+    let whole = |name: &str| name == "samples.parquet" || name == "test.safetensors";
+    for entry in left {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(whole(&name), "{name} was left");
+    }
+}

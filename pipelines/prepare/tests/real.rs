@@ -100,6 +100,27 @@ fn voc_in_its_original_sizes_is_cropped() {
 }
 
 #[test]
+fn a_folder_of_classes_may_hold_its_masks_beside_the_images() {
+    let root = data("magnetic_tile");
+    let flags = format!(
+        "--dataset folder --masks {} --mask-threshold 127 --test-fraction 0.2 --size 64",
+        root.display()
+    );
+    let packs = packs(&root, &flags, &["train", "test"]);
+    // Blowhole, Break, Crack, Fray, Free, Uneven
+    let both = counts(&packs[0]).into_iter().zip(counts(&packs[1])).map(|(a, b)| a + b);
+    assert_eq!(both.collect::<Vec<_>>(), [69, 50, 48, 22, 305, 62]);
+    for pack in packs {
+        for row in 0..pack.len() {
+            let mask = pack.mask(row).unwrap();
+            let Label::Single(class) = pack.labels.row(row) else { panic!("one label") };
+            assert!(mask.iter().all(|&v| i64::from(v) == class + 1 || v == 0));
+            assert!(class != 4 || mask.iter().all(|&v| v == 0), "a free tile has no defect");
+        }
+    }
+}
+
+#[test]
 fn every_variant_of_the_backgrounds_has_its_masks() {
     for variant in [
         "original",

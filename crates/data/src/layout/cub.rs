@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -15,10 +15,14 @@ use crate::{Error, ImageSource, MaskFile, MaskSource, Result};
 /// where more than half of them did.
 const HALF: u8 = 127;
 
+/// The list of the birds' boxes.
+const BOXES: &str = "bounding_boxes.txt";
+
 /// Opens the dataset at `root`, which is `CUB_200_2011` or a folder that holds it.
 ///
-/// Masks are used if `segmentations/` lies in or beside `CUB_200_2011` (it is published
-/// as an archive of its own). Classes are named as in `classes.txt`.
+/// Masks are the segmentations if `segmentations/` lies in or beside `CUB_200_2011` (it is
+/// published as an archive of its own), else the boxes of `bounding_boxes.txt` if that is
+/// there. Classes are named as in `classes.txt`.
 pub fn open(root: &Path) -> Result<Dataset> {
     let home = match root.join("CUB_200_2011") {
         inside if inside.is_dir() => inside,
@@ -34,9 +38,7 @@ pub fn open(root: &Path) -> Result<Dataset> {
     let images = listed("images.txt")?;
     let labels: HashMap<_, _> = listed("image_class_labels.txt")?.into_iter().collect();
     let training: HashMap<_, _> = listed("train_test_split.txt")?.into_iter().collect();
-    let masks = [home.join("segmentations"), home.join("../segmentations")]
-        .into_iter()
-        .find(|place| place.is_dir());
+    let masks = Masks::find(&home)?;
 
     let mut splits = BTreeMap::from([("train", Vec::new()), ("test", Vec::new())]);
     for (number, file) in images {
@@ -57,14 +59,7 @@ pub fn open(root: &Path) -> Result<Dataset> {
                 return Err(lacks("train_test_split.txt", "0 or 1", training.get(&number)));
             }
         };
-        let mask = match &masks {
-            Some(masks) => {
-                let file = MaskFile::Png(masks.join(&file).with_extension("png"));
-                let value = class_value(*class, masks)?;
-                Some(MaskSource { file, meaning: Arc::new(above(HALF, value)) })
-            }
-            None => None,
-        };
+        let mask = masks.of(&number, &file, *class)?;
         splits.entry(split).or_default().push(Source {
             image: ImageSource::File(home.join("images").join(&file)),
             name: format!("images/{file}"),
@@ -87,6 +82,60 @@ pub fn open(root: &Path) -> Result<Dataset> {
         labels: LabelKind::Single,
         splits,
         bad: Vec::new(),
+    })
+}
+
+/// Where the birds are.
+enum Masks {
+    Segmentations(PathBuf),
+    Boxes { path: PathBuf, of: HashMap<String, String> },
+    None,
+}
+
+impl Masks {
+    fn find(home: &Path) -> Result<Self> {
+        let segmentations = [home.join("segmentations"), home.join("../segmentations")];
+        if let Some(place) = segmentations.into_iter().find(|place| place.is_dir()) {
+            return Ok(Self::Segmentations(place));
+        }
+        let path = home.join(BOXES);
+        if !path.is_file() {
+            return Ok(Self::None);
+        }
+        Ok(Self::Boxes { of: numbered(home, BOXES)?.into_iter().collect(), path })
+    }
+
+    /// The mask of image `number`, which is `file`.
+    fn of(&self, number: &str, file: &str, class: usize) -> Result<Option<MaskSource>> {
+        let (file, place, threshold) = match self {
+            Self::None => return Ok(None),
+            Self::Segmentations(place) => {
+                (MaskFile::Png(place.join(file).with_extension("png")), place, HALF)
+            }
+            Self::Boxes { path, of } => {
+                (bounding_box(path, number, of.get(number))?, path, 0)
+            }
+        };
+        let meaning = Arc::new(above(threshold, class_value(class, place)?));
+        Ok(Some(MaskSource { file, meaning }))
+    }
+}
+
+/// A box from its line: first column, first row, width, height, in pixels.
+fn bounding_box(path: &Path, number: &str, line: Option<&String>) -> Result<MaskFile> {
+    let found = line.map_or("", String::as_str);
+    let edges: Vec<f32> = found.split_whitespace().map_while(|x| x.parse().ok()).collect();
+    let [x, y, width, height] = edges[..] else {
+        return Err(Error::Malformed {
+            path: path.to_owned(),
+            expected: format!("x, y, width and height for image {number}"),
+            found: if found.is_empty() { "none".to_owned() } else { format!("`{found}`") },
+        });
+    };
+    Ok(MaskFile::Box {
+        path: path.to_owned(),
+        columns: [x, x + width],
+        rows: [y, y + height],
     })
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use artifact::LabelKind;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::{
     Dataset, Label, Source, above, class_value, folders, is_image, relative, split,
@@ -138,7 +138,11 @@ fn tree(root: &Path, home: &Path, choice: &Choice) -> Result<(Vec<String>, Vec<S
 
 fn images(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut images = Vec::new();
-    for entry in WalkDir::new(dir).follow_links(true).sort_by_file_name() {
+    let hidden = |entry: &DirEntry| {
+        entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
+    };
+    let walk = WalkDir::new(dir).follow_links(true).sort_by_file_name();
+    for entry in walk.into_iter().filter_entry(|entry| !hidden(entry)) {
         let entry = entry.map_err(|error| Error::Io {
             path: error.path().unwrap_or(dir).to_owned(),
             source: error.into(),

@@ -11,7 +11,7 @@ use artifact::LabelKind;
 use rayon::prelude::*;
 
 use super::{Dataset, Label, Source, lines};
-use crate::{BadFile, Error, ImageSource, MaskFile, MaskSource, Result};
+use crate::{BadFile, Error, ImageSource, MaskFile, MaskSource, Result, mask};
 
 /// The classes; a mask stores the index here + 1.
 pub const CLASSES: [&str; 20] = [
@@ -188,15 +188,15 @@ fn source(
     chosen: &[usize],
     labels: LabelKind,
 ) -> std::result::Result<Option<Source>, BadFile> {
-    let file = MaskFile::Png(masks.join(format!("{id}.png")));
+    let path = masks.join(format!("{id}.png"));
     let mut area = [0usize; 256];
-    for value in file.read()?.values {
+    for value in mask::png(&path)?.values {
         area[usize::from(value)] += 1;
     }
     let foreign = (CLASSES.len() + 1..usize::from(VOID)).find(|&value| area[value] > 0);
     if let Some(value) = foreign {
         let reason = format!("the mask value {value} is no class of VOC");
-        return Err(BadFile { path: file.path().to_owned(), reason });
+        return Err(BadFile { path, reason });
     }
 
     let areas: Vec<usize> = chosen.iter().map(|class| area[class + 1]).collect();
@@ -218,7 +218,10 @@ fn source(
         image: ImageSource::File(voc.join(&name)),
         name,
         label,
-        mask: Some(MaskSource { file, meaning: Arc::new(meaning(chosen)) }),
+        mask: Some(MaskSource {
+            file: MaskFile::Png(path),
+            meaning: Arc::new(meaning(chosen)),
+        }),
     }))
 }
 

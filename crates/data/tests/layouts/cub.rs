@@ -43,6 +43,27 @@ fn segmentations_beside_the_images_are_used() {
 }
 
 #[test]
+fn without_segmentations_the_boxes_are_masks() {
+    let dir = tempfile::tempdir().unwrap();
+    dataset(dir.path());
+    let list = dir.path().join("CUB_200_2011/bounding_boxes.txt");
+    // Of four columns and two rows: the right half, all, the lower left pixels.
+    write(&list, "1 2.0 0.0 2.0 2.0\n2 0.0 0.0 4.0 2.0\n3 0.0 1.0 2.0 1.0\n");
+    let cub = cub::open(dir.path()).unwrap();
+    let train = decode(&cub, "train", 2);
+    assert_eq!(train[0].mask.as_deref(), Some(&[0, 1, 0, 1][..]));
+    assert_eq!(train[1].mask.as_deref(), Some(&[0, 0, 1, 0][..]));
+    assert_eq!(decode(&cub, "test", 2)[0].mask.as_deref(), Some(&[2; 4][..]));
+
+    write(&list, "1 2.0 0.0 2.0 2.0\n2 0.0 zero\n3 0.0 1.0 2.0 1.0\n");
+    let said = cub::open(dir.path()).unwrap_err().to_string();
+    assert!(
+        said.ends_with("x, y, width and height for image 2, found `0.0 zero`"),
+        "{said}"
+    );
+}
+
+#[test]
 fn lists_that_do_not_agree_are_named() {
     let dir = tempfile::tempdir().unwrap();
     dataset(dir.path());
