@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Whether an image has exactly one class or any number of them.
@@ -9,6 +11,15 @@ pub enum LabelKind {
     Single,
     /// Any number.
     Multi,
+}
+
+impl fmt::Display for LabelKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Single => "single",
+            Self::Multi => "multi",
+        })
+    }
 }
 
 /// The labels of N images.
@@ -32,6 +43,25 @@ pub enum Label<'a> {
     Single(i64),
     /// 1 for each class it has, else 0; length K.
     Multi(&'a [u8]),
+}
+
+impl Label<'_> {
+    /// Whether the image has the class: a prediction of it is correct.
+    ///
+    /// ```
+    /// use artifact::Label;
+    ///
+    /// assert!(Label::Single(2).has(2) && !Label::Single(2).has(0));
+    /// assert!(Label::Multi(&[1, 0, 1]).has(0) && !Label::Multi(&[1, 0, 1]).has(1));
+    /// ```
+    pub fn has(self, class: i64) -> bool {
+        match self {
+            Self::Single(label) => label == class,
+            Self::Multi(hot) => {
+                usize::try_from(class).is_ok_and(|class| hot.get(class) == Some(&1))
+            }
+        }
+    }
 }
 
 impl Labels {

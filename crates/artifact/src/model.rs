@@ -23,9 +23,9 @@ pub struct ModelMeta {
     pub mean: [f32; 3],
     /// Their standard deviation, then divided by.
     pub std: [f32; 3],
-    /// Whether an image has one class or several.
+    /// Whether an image has one class or several; `None` if the file does not say.
     #[serde(default)]
-    pub labels: LabelKind,
+    pub labels: Option<LabelKind>,
     /// Rounds trained so far.
     #[serde(default)]
     pub round: u32,
@@ -159,7 +159,7 @@ mod tests {
                 image_size: [32, 32],
                 mean: [0.485, 0.456, 0.406],
                 std: [0.229, 0.224, 0.225],
-                labels: LabelKind::Single,
+                labels: Some(LabelKind::Single),
                 round: 2,
                 epoch: 8,
             }),
@@ -214,6 +214,6 @@ mod tests {
                 "mean": [0, 0, 0], "std": [1, 1, 1], "note": "extra"}"#,
         )
         .unwrap();
-        assert_eq!((meta.labels, meta.round, meta.epoch), (LabelKind::Single, 0, 0));
+        assert_eq!((meta.labels, meta.round, meta.epoch), (None, 0, 0));
     }
 }

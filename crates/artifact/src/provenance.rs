@@ -14,9 +14,9 @@ pub struct Provenance {
     pub stage: String,
     /// The stage's version.
     pub version: String,
-    /// The git revision it was built from, or `unknown`.
+    /// The commit of the program's working tree when the stage ran, or `unknown`.
     pub revision: String,
-    /// Whether it was built from a changed working tree.
+    /// Whether the sources differed from that commit.
     pub dirty: bool,
     /// Its `--seed`.
     pub seed: u64,

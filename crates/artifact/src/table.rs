@@ -16,6 +16,7 @@ use parquet::{
         },
     },
     basic::Compression,
+    errors::ParquetError,
     file::{metadata::KeyValue, properties::WriterProperties},
 };
 
@@ -174,7 +175,8 @@ pub(crate) fn write(
         .set_compression(Compression::SNAPPY)
         .set_key_value_metadata(Some(vec![KeyValue::new(PROVENANCE.into(), text)]))
         .build();
-    let failed = |why| io_error(path, std::io::Error::other(why));
+    // as text: the library's error would be told again as its own cause
+    let failed = |why: ParquetError| io_error(path, std::io::Error::other(why.to_string()));
     atomic::write(path, |part| {
         let mut writer =
             ArrowWriter::try_new(part, batch.schema(), Some(properties)).map_err(failed)?;

@@ -1,7 +1,7 @@
 use crate::Pair;
 
 /// Mean over the classes of the mean intersection over union of their pairs: the paper's
-/// interpretability score (section IV-A, Table I), read as design §4.8 does.
+/// interpretability score (section IV-A, Table I).
 ///
 /// ```text
 /// IoU_p = |{map > 0.5} ∩ mask| / |{map > 0.5} ∪ mask|,    p = (image, present class)

@@ -11,7 +11,7 @@ use crate::{Pair, overlap::ratio};
 /// ```
 ///
 /// The background of a pair is all that is not its class and not void. A map that marks
-/// nothing still earns the background's half, so this score is the highest of the four.
+/// nothing still earns the background's half, so this score is often the highest.
 /// Without any background (all pixels of all pairs in map and mask) it is the
 /// foreground's alone.
 ///

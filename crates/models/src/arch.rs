@@ -43,8 +43,7 @@ impl Arch {
         Self::Resnet20,
     ];
 
-    /// The tap that explanations use unless told otherwise: the last one before pooling
-    /// (design, section 5).
+    /// The tap that explanations use unless told otherwise: the last one before pooling.
     pub fn default_tap(self) -> &'static str {
         match self {
             Self::Vgg16 => "features.29",

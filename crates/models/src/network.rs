@@ -44,6 +44,12 @@ pub struct Normalization {
     pub std: [f32; 3],
 }
 
+impl Normalization {
+    /// Of `ImageNet`'s training images, which torchvision's weights expect.
+    pub const IMAGENET: Self =
+        Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+}
+
 /// A network that can be split at a tap.
 ///
 /// ```

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use artifact::LabelKind;
+
 /// What may keep a model file and a pack from working together.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -51,6 +53,21 @@ pub enum Error {
         expected: String,
         /// The pack's.
         found: String,
+    },
+
+    /// The model predicts one class an image and the pack has sets of them, or the reverse.
+    #[error(
+        "{model} and {pack} differ in their labels: expected {expected}, found {found}"
+    )]
+    Labels {
+        /// The model file.
+        model: PathBuf,
+        /// The pack.
+        pack: PathBuf,
+        /// What the model predicts.
+        expected: LabelKind,
+        /// What the pack has.
+        found: LabelKind,
     },
 
     /// The model is of images of another size.

@@ -5,12 +5,6 @@ use models::{Arch, Head, Network, Normalization};
 
 use crate::{Error, Result};
 
-/// Means of `ImageNet`'s channels, which torchvision's weights expect.
-const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-
-/// Standard deviations of `ImageNet`'s channels, which torchvision's weights expect.
-const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
-
 /// A network, and the file that it came from.
 pub struct Performer {
     /// The network; use it in [`models::Mode::Eval`].
@@ -32,21 +26,20 @@ pub struct Performer {
 /// # Errors
 ///
 /// If the file cannot be read, if its tensors are not exactly those of the network, or
-/// if its classes (their names, in order) or its image size are not the pack's: such an
-/// error names both files.
-pub fn open(path: &Path, arch: Option<&str>, pack: &Pack) -> Result<Performer> {
+/// if its classes (their names, in order), its kind of labels or its image size are not
+/// the pack's: such an error names both files.
+pub fn open(path: &Path, arch: Option<Arch>, pack: &Pack) -> Result<Performer> {
     let digest = artifact::digest(path)?;
     let file = ModelFile::read(path)?;
     let network = |source| Error::Network { path: path.to_owned(), source };
 
-    let asked = arch.map(str::parse::<Arch>).transpose().map_err(network)?;
-    let meta = match (file.meta, asked) {
+    let meta = match (file.meta, arch) {
         (Some(meta), _) => meta,
         (None, Some(arch)) => torchvision(arch, pack),
         (None, None) => return Err(Error::NoArch { path: path.to_owned() }),
     };
     let found = meta.arch.parse::<Arch>().map_err(network)?;
-    if let Some(expected) = asked.filter(|&expected| expected != found) {
+    if let Some(expected) = arch.filter(|&expected| expected != found) {
         return Err(Error::Arch {
             path: path.to_owned(),
             expected: expected.to_string(),
@@ -67,9 +60,9 @@ fn torchvision(arch: Arch, pack: &Pack) -> ModelMeta {
         arch: arch.to_string(),
         classes: pack.meta.classes.clone(),
         image_size: [pack.height(), pack.width()],
-        mean: IMAGENET_MEAN,
-        std: IMAGENET_STD,
-        labels: pack.meta.labels,
+        mean: Normalization::IMAGENET.mean,
+        std: Normalization::IMAGENET.std,
+        labels: Some(pack.meta.labels),
         round: 0,
         epoch: 0,
     }
@@ -83,6 +76,14 @@ fn check(model: &Path, meta: &ModelMeta, pack: &Pack) -> Result<()> {
             pack: pack.path.clone(),
             expected,
             found,
+        });
+    }
+    if let Some(expected) = meta.labels.filter(|&labels| labels != pack.meta.labels) {
+        return Err(Error::Labels {
+            model: model.to_owned(),
+            pack: pack.path.clone(),
+            expected,
+            found: pack.meta.labels,
         });
     }
     let size = [pack.height(), pack.width()];

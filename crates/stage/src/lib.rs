@@ -39,3 +39,4 @@ pub use common::{Accelerator, Common, ProgressStyle};
 pub use interrupt::Interrupted;
 pub use progress::Progress;
 pub use run::{Stage, main};
+pub use terminal::print;

@@ -76,9 +76,6 @@ impl Progress {
             Kind::None => {}
         }
     }
-
-    /// Ends it, which dropping does as well.
-    pub fn finish(self) {}
 }
 
 impl Drop for Progress {

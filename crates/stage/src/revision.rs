@@ -1,7 +1,8 @@
 use std::{env, path::Path, process::Command};
 
 /// What programs are built from, of all that a working tree holds.
-const SOURCES: [&str; 3] = ["crates", "pipelines", "Cargo.lock"];
+const SOURCES: [&str; 6] =
+    ["crates", "pipelines", "Cargo.lock", "Cargo.toml", ".cargo", "rust-toolchain.toml"];
 
 /// Which git revision a program stems from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub(crate) struct Revision {
 }
 
 impl Revision {
-    /// That of the working tree in which this program was built.
+    /// That of the working tree in which this program lies, if it is ours.
     ///
     /// It is asked for when the program runs, not when it is built: otherwise every commit,
     /// even of a note, would rebuild each program and make every artefact stale. The
@@ -21,6 +22,7 @@ impl Revision {
     pub(crate) fn current() -> Self {
         let program = env::current_exe().unwrap_or_default();
         let tree = program.ancestors().find(|folder| folder.join(".git").exists());
+        let tree = tree.filter(|folder| folder.join("pipelines").is_dir());
         tree.and_then(Self::of).unwrap_or(Self { name: "unknown".to_owned(), dirty: false })
     }
 

@@ -132,8 +132,8 @@ fn started(how: &str) -> Child {
 }
 
 fn signal(child: &Child, name: &str) {
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    let kill = format!("kill -s {name} {}", child.id());
+    assert!(Command::new("bash").args(["-c", &kill]).status().unwrap().success());
 }
 
 fn an_interrupt_is_130() {

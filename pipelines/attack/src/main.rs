@@ -9,6 +9,7 @@ use anyhow::Context;
 use artifact::{Directions, Labels, Pack, Perturbations};
 use attack::Target;
 use clap::Parser;
+use models::Arch;
 use stage::Stage;
 
 /// Find the direction in which each image's loss grows
@@ -25,7 +26,7 @@ struct Args {
 
     /// Network in a model file that does not say it, such as torchvision's
     #[arg(long, value_name = "NAME")]
-    arch: Option<String>,
+    arch: Option<Arch>,
 
     /// Images at a time; the result does not depend on it
     #[arg(long, value_name = "AT_A_TIME", default_value = "64")]
@@ -47,7 +48,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.common.device()?;
     ops::memory::keep_freed();
     let pack = Pack::open(&args.data)?;
-    let performer = performer::open(&args.model, args.arch.as_deref(), &pack)?;
+    let performer = performer::open(&args.model, args.arch, &pack)?;
     let signs = signs(args, stage, &pack, &performer.network)?;
 
     let provenance = stage

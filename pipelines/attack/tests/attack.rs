@@ -79,7 +79,7 @@ fn meta() -> ModelMeta {
         image_size: [SIZE, SIZE],
         mean: NORM.mean,
         std: NORM.std,
-        labels: LabelKind::Single,
+        labels: Some(LabelKind::Single),
         round: 1,
         epoch: 4,
     }
@@ -145,7 +145,7 @@ fn sets_of_classes_are_attacked_by_their_own_loss() {
     let dir = tempfile::tempdir().unwrap();
     let hot = vec![1, 0, 1, 0, 0, 0, 0, 1, 1];
     pack(dir.path(), Labels::Multi { classes: 3, hot: hot.clone() });
-    model(dir.path(), Some(meta()));
+    model(dir.path(), Some(ModelMeta { labels: Some(LabelKind::Multi), ..meta() }));
     let output = attack(dir.path(), &[]);
     assert!(output.status.success(), "{}", stderr(&output));
     let expected = expected(Target::Multi { classes: 3, hot: &hot });
@@ -161,7 +161,7 @@ fn a_plain_torchvision_file_needs_its_architecture() {
     let wrong = attack(dir.path(), &["--arch", "resnet18"]);
     refused(dir.path(), &wrong, 1, &["model.safetensors", "resnet18"]);
     let unknown = attack(dir.path(), &["--arch", "resnet21"]);
-    refused(dir.path(), &unknown, 1, &["resnet21", "resnet20"]);
+    refused(dir.path(), &unknown, 2, &["resnet21", "resnet20"]);
     let output = attack(dir.path(), &["--arch", "resnet20"]);
     assert!(output.status.success(), "{}", stderr(&output));
 }
@@ -171,6 +171,15 @@ fn a_model_of_other_images_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     pack(dir.path(), Labels::Single(LABELS.to_vec()));
     let files = ["pack.safetensors", "model.safetensors"];
+
+    model(dir.path(), Some(ModelMeta { labels: Some(LabelKind::Multi), ..meta() }));
+    let output = attack(dir.path(), &[]);
+    refused(
+        dir.path(),
+        &output,
+        1,
+        &[&files[..], &["expected multi, found single"]].concat(),
+    );
 
     model(dir.path(), Some(ModelMeta { image_size: [SIZE, 16], ..meta() }));
     let output = attack(dir.path(), &[]);

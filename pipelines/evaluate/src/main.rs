@@ -4,16 +4,12 @@
 //! Writes accuracy (or average precision, of sets of labels) and, where the pack has
 //! masks, how the maps of each explainer localise the classes that are there.
 
-use std::{
-    io::{self, Write},
-    num::NonZeroUsize,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use anyhow::ensure;
 use artifact::Pack;
 use clap::{Parser, builder::PossibleValuesParser};
+use models::Arch;
 use stage::Stage;
 
 use crate::measure::Measuring;
@@ -38,7 +34,7 @@ struct Args {
 
     /// Network in a model file that does not say it, such as torchvision's
     #[arg(long, value_name = "NAME")]
-    arch: Option<String>,
+    arch: Option<Arch>,
 
     /// Methods whose maps are compared with the masks, if the pack has any
     #[arg(
@@ -50,7 +46,7 @@ struct Args {
     explainers: Vec<String>,
 
     /// Layer whose output is explained; by default the network's last one with places
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "explainers")]
     tap: Option<String>,
 
     /// Maps of the predicted classes to write, by the first explainer (safetensors)
@@ -73,12 +69,29 @@ struct Args {
     common: stage::Common,
 }
 
+impl Args {
+    /// Fails if two outputs are one file.
+    fn check(&self) -> anyhow::Result<()> {
+        let outputs = [Some(&self.output), self.maps_output.as_ref(), self.pairs.as_ref()];
+        let outputs: Vec<_> = outputs.into_iter().flatten().collect();
+        for (i, path) in outputs.iter().enumerate() {
+            ensure!(
+                !outputs[..i].contains(path),
+                "--output, --maps-output and --pairs are three files, but {} is two of them",
+                path.display(),
+            );
+        }
+        Ok(())
+    }
+}
+
 fn main() -> ExitCode {
     stage::main(run)
 }
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.common.device()?;
+    args.check()?;
     ops::memory::keep_freed();
     let pack = Pack::open(&args.data)?;
     ensure!(
@@ -90,7 +103,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         tracing::info!("{} has no masks: localisation is skipped", args.data.display());
     }
     localise::check_masks(&pack)?;
-    let performer = performer::open(&args.model, args.arch.as_deref(), &pack)?;
+    let performer = performer::open(&args.model, args.arch, &pack)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
 
     let measured = Measuring {
@@ -121,6 +134,6 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         found.report(&pack, &mut evaluation);
     }
     evaluation.write(&args.output, &provenance)?;
-    write!(io::stdout(), "{}", summary::Summary(&evaluation))?;
+    stage::print(&summary::Summary(&evaluation))?;
     Ok(())
 }

@@ -86,14 +86,14 @@ fn network() -> Network {
     Network::new(Arch::Resnet20, CLASSES as usize, NORM, 3).unwrap()
 }
 
-fn write_model(dir: &Path, network: &Network) {
+fn write_model(dir: &Path, network: &Network, labels: LabelKind) {
     let meta = ModelMeta {
         arch: "resnet20".into(),
         classes: classes(),
         image_size: [SIZE, SIZE],
         mean: NORM.mean,
         std: NORM.std,
-        labels: LabelKind::Single,
+        labels: Some(labels),
         round: 1,
         epoch: 4,
     };
@@ -126,7 +126,7 @@ fn prepare(dir: &Path) -> PackData {
     let mask = |label: i64| vec![label as u8 + 1; AREA];
     pack.masks = Some(labels().into_iter().flat_map(mask).collect());
     write_pack(dir, &pack);
-    write_model(dir, &network());
+    write_model(dir, &network(), LabelKind::Single);
     pack
 }
 
@@ -173,7 +173,7 @@ fn sets_of_labels_are_measured_by_average_precision() {
     }
     hot[by_class(1)[3] * 3 + 1] = 1;
     write_pack(dir.path(), &pack(Labels::Multi { classes: 3, hot }));
-    write_model(dir.path(), &network());
+    write_model(dir.path(), &network(), LabelKind::Multi);
 
     let found = evaluated(dir.path(), &[]);
     assert_eq!(found.get("map", "class:cat", None), Some(1.0));
@@ -320,7 +320,7 @@ fn a_network_that_is_not_finite_is_refused() {
     let broken = network();
     let nan = Tensor::new(&[0.0, f32::NAN, 0.0], &Device::Cpu).unwrap();
     broken.parameters()["fc.bias"].set(&nan).unwrap();
-    write_model(dir.path(), &broken);
+    write_model(dir.path(), &broken, LabelKind::Single);
     let words = ["model.safetensors", "finite logits, found NaN at sample 0"];
     refused(dir.path(), &GRAD_CAM, 1, &words);
 }

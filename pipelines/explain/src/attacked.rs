@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::ensure;
-use artifact::{Direction, Label, Maps, MapsMeta, Pack, Perturbations};
+use artifact::{Direction, Maps, MapsMeta, Pack, Perturbations};
 use candle_core::{Device, Tensor};
 
 /// What maps and perturbations must be of.
@@ -16,7 +16,7 @@ pub(crate) struct Of<'a> {
 
 /// The images of a pack under attack, each protected by its clean map.
 ///
-/// Only the correctly predicted ones: no other is reweighted (design §4.3).
+/// Only the correctly predicted ones: no other is reweighted.
 pub(crate) struct Attacked {
     clean: Maps,
     perturbations: Perturbations,
@@ -166,11 +166,7 @@ fn join(
                 && clean.labels.row(row) == pack.labels.row(image),
             "{a} and {data} label sample {sample} differently: they do not belong together",
         );
-        let correct = match pack.labels.row(image) {
-            Label::Single(label) => label == clean.predicted[row],
-            Label::Multi(hot) => hot[clean.predicted[row] as usize] != 0,
-        };
-        if correct {
+        if pack.labels.row(image).has(clean.predicted[row]) {
             let Some(&direction) = directions.get(&sample) else {
                 anyhow::bail!("{b} lacks sample {sample}, which {a} has");
             };

@@ -11,6 +11,7 @@ use clap::{
     Parser,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use models::Arch;
 use stage::Stage;
 
 use crate::{
@@ -36,7 +37,7 @@ struct Args {
 
     /// Network in a model file that does not say it, such as torchvision's
     #[arg(long, value_name = "NAME")]
-    arch: Option<String>,
+    arch: Option<Arch>,
 
     /// Method
     #[arg(
@@ -77,15 +78,15 @@ struct Args {
     )]
     epsilon: Option<f64>,
 
-    /// What ε is measured in: pixels in [0, 1], or the network's normalised input
+    /// What ε is measured in: pixels in [0, 1], or the network's normalised input [default: pixel]
     #[arg(
         long,
         value_name = "UNIT",
-        default_value_t,
+        requires = "epsilon",
         value_parser = PossibleValuesParser::new(["pixel", "normalized"])
             .try_map(|unit| unit.parse::<EpsilonUnit>())
     )]
-    epsilon_unit: EpsilonUnit,
+    epsilon_unit: Option<EpsilonUnit>,
 
     /// Images at a time; the result does not depend on it
     #[arg(long, value_name = "AT_A_TIME", default_value = "64")]
@@ -114,7 +115,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.common.device()?;
     ops::memory::keep_freed();
     let pack = Pack::open(&args.data)?;
-    let performer = performer::open(&args.model, args.arch.as_deref(), &pack)?;
+    let performer = performer::open(&args.model, args.arch, &pack)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
     let explainer = explain::by_name(&args.explainer)?;
 
@@ -137,10 +138,11 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
                 model: (&args.model, &performer.digest),
                 meta: &meta,
             };
-            let steps = attack::step(epsilon as f32, args.epsilon_unit, performer.meta.std);
+            let unit = args.epsilon_unit.unwrap_or_default();
+            let steps = attack::step(epsilon as f32, unit, performer.meta.std);
             let attacked = Attacked::open(maps, perturbations, steps, &of)?;
             meta.epsilon = Some(epsilon);
-            meta.epsilon_unit = Some(args.epsilon_unit.to_string());
+            meta.epsilon_unit = Some(unit.to_string());
             provenance = provenance
                 .with_input("maps", artifact::digest(maps)?)
                 .with_input("perturbations", artifact::digest(perturbations)?);

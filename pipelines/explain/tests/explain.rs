@@ -105,14 +105,14 @@ fn network() -> Network {
     Network::new(Arch::Resnet20, CLASSES as usize, NORM, 3).unwrap()
 }
 
-fn write_model(dir: &Path, network: &Network) {
+fn write_model(dir: &Path, network: &Network, labels: LabelKind) {
     let meta = ModelMeta {
         arch: "resnet20".into(),
         classes: classes(),
         image_size: [SIZE, SIZE],
         mean: NORM.mean,
         std: NORM.std,
-        labels: LabelKind::Single,
+        labels: Some(labels),
         round: 1,
         epoch: 4,
     };
@@ -164,7 +164,7 @@ fn signs(sample: u32) -> Vec<u8> {
 /// Pack, model, perturbations, and the clean maps that `explain` makes with the flags.
 fn prepare(dir: &Path, flags: &[&str]) {
     write_pack(dir, Labels::Single(labels()));
-    write_model(dir, &network());
+    write_model(dir, &network(), LabelKind::Single);
     write_perturbations(dir, &[4, 3, 2, 1, 0]);
     let output = explain_to(dir, "maps.safetensors", flags);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -238,7 +238,7 @@ fn of_a_set_the_label_of_the_highest_confidence_is_explained() {
     hot[12..].fill(0);
     second[4] = expected(&pixels(), Target::Predicted).predicted[4];
     write_pack(dir.path(), Labels::Multi { classes: 3, hot });
-    write_model(dir.path(), &network());
+    write_model(dir.path(), &network(), LabelKind::Multi);
     assert_eq!(explained(dir.path(), &["--target", "label"]).target, second);
 }
 
@@ -363,7 +363,7 @@ fn a_network_that_is_not_finite_is_counted() {
     let broken = network();
     let nan = Tensor::new(&[f32::NAN; 3], &Device::Cpu).unwrap();
     broken.parameters()["fc.bias"].set(&nan).unwrap();
-    write_model(dir.path(), &broken);
+    write_model(dir.path(), &broken, LabelKind::Single);
     let output = explain_to(dir.path(), "explained.safetensors", &[]);
     let said = stderr(&output);
     assert!(output.status.success(), "{said}");
@@ -375,7 +375,8 @@ fn a_network_that_is_not_finite_is_counted() {
 fn files_of_another_model_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     prepare(dir.path(), &[]);
-    write_model(dir.path(), &Network::new(Arch::Resnet20, 3, NORM, 4).unwrap());
+    let other = Network::new(Arch::Resnet20, 3, NORM, 4).unwrap();
+    write_model(dir.path(), &other, LabelKind::Single);
     refused(dir.path(), &ATTACKED, 1, &["maps.safetensors", "model.safetensors"]);
     assert!(explain_to(dir.path(), "maps.safetensors", &[]).status.success());
     refused(dir.path(), &ATTACKED, 1, &["perturbations.safetensors", "model.safetensors"]);

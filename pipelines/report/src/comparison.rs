@@ -75,10 +75,7 @@ fn look(test: &Pack, maps: &Maps, row: usize) -> anyhow::Result<Look> {
     Ok(Look {
         map: picture::overlay(test.image(sample), &map, size)?,
         class: test.meta.classes.get(predicted as usize).cloned().unwrap_or_default(),
-        right: match test.labels.row(sample) {
-            Label::Single(label) => label == predicted,
-            Label::Multi(hot) => hot.get(predicted as usize) == Some(&1),
-        },
+        right: test.labels.row(sample).has(predicted),
     })
 }
 

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use artifact::{Direction, Maps, ModelFile, Pack, Perturbations, Scores};
+use artifact::{Direction, Maps, ModelFile, Pack, Perturbations, Scores, made_from};
 use explain::full_size;
+use models::Normalization;
 
 use crate::{
     picture,
@@ -85,11 +86,19 @@ impl<'a> Shower<'a> {
     fn read(folder: &Path, pack: &'a Pack) -> anyhow::Result<Self> {
         let clean = run::maps(&file(folder, "maps"), pack)?;
         let perturbed = run::maps(&file(folder, "perturbed-maps"), pack)?;
+        for (role, name) in
+            [("maps", "maps"), ("perturbations", "perturbations"), ("model", "model")]
+        {
+            let (made, from) = (file(folder, "perturbed-maps"), file(folder, name));
+            let digest = artifact::digest(&from)?;
+            made_from(role, (&made, perturbed.provenance.as_ref()), (&from, &digest))?;
+        }
         let directions = Perturbations::read(
             &file(folder, "perturbations"),
             (pack.height(), pack.width()),
         )?;
-        let std = ModelFile::read(&file(folder, "model"))?.meta.map_or([1.0; 3], |m| m.std);
+        let meta = ModelFile::read(&file(folder, "model"))?.meta;
+        let std = meta.map_or(Normalization::IMAGENET.std, |meta| meta.std);
         let unit = perturbed.meta.epsilon_unit.as_deref().unwrap_or("pixel").parse()?;
         let epsilon = attack::step(perturbed.meta.epsilon.unwrap_or(0.0) as f32, unit, std);
         Ok(Self {

@@ -14,7 +14,7 @@ mod picture;
 mod run;
 mod table;
 
-use std::{io::Write, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use args::Args;
@@ -34,11 +34,8 @@ fn run(args: &Args, _stage: &Stage) -> anyhow::Result<()> {
 
     let page = page::Page::new(&run, &train, &test)?;
     let html = page.render().context("the page's template")?;
-    atomic::write(&args.output, |part| {
-        part.write_all(html.as_bytes())
-            .with_context(|| format!("cannot write {}", args.output.display()))
-    })?;
-    table::print(&page.rows)?;
+    atomic::write_bytes(&args.output, html.as_bytes())?;
+    stage::print(&table::Table(&page.rows))?;
     tracing::info!("wrote {}", args.output.display());
     Ok(())
 }

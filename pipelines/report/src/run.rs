@@ -90,10 +90,16 @@ fn round(args: &Args, number: u32, train: &Pack, test: &Pack) -> anyhow::Result<
             evaluation: evaluation(&args.run)?,
             baseline: args.baseline.as_ref().map(evaluation).transpose()?,
             scores,
-            weights: Weights::read(&at(&args.run, "weights.parquet"))?.0,
+            weights: weights(&at(&args.run, "weights.parquet"), train)?,
         })
     };
     read().with_context(|| format!("round {number}"))
+}
+
+fn weights(path: &Path, train: &Pack) -> artifact::Result<Weights> {
+    let (weights, provenance) = Weights::read(path)?;
+    of_pack(path, provenance.as_ref(), train)?;
+    Ok(weights)
 }
 
 /// Refuses what was made from another pack.

@@ -1,6 +1,6 @@
 //! The numbers of each round, for the terminal and for the page.
 
-use std::io::{self, Write};
+use std::fmt;
 
 use consistency::quantile;
 
@@ -31,6 +31,7 @@ impl Row {
         };
         let miou = |e: &artifact::Evaluation| e.get("miou", "all", explainer);
         let (flipped, rest) = judged(&round.scores);
+        let compared = round.scores.predicted_perturbed.iter().flatten().count();
         let correct = round.scores.correct.iter().filter(|&&c| c).count();
         let weights = &round.weights.weight;
         Self {
@@ -40,8 +41,7 @@ impl Row {
             miou: miou(&round.evaluation),
             baseline_miou: round.baseline.as_ref().and_then(miou),
             correct: correct as f64 / round.scores.len() as f64,
-            flipped: (flipped + rest.len() > 0)
-                .then(|| flipped as f64 / (flipped + rest.len()) as f64),
+            flipped: (compared > 0).then(|| flipped as f64 / compared as f64),
             median: quantile(&rest, 0.5),
             weight: weights.iter().map(|&w| f64::from(w)).sum::<f64>()
                 / weights.len() as f64,
@@ -64,28 +64,31 @@ pub(crate) fn judged(scores: &artifact::Scores) -> (usize, Vec<f64>) {
     (flipped, rest)
 }
 
-/// Prints the rounds on stdout.
-pub(crate) fn print(rows: &[Row]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "round  accuracy  baseline    mIoU  baseline  flipped  median D  mean weight"
-    )?;
-    for row in rows {
+/// The rounds as a table for the terminal.
+pub(crate) struct Table<'a>(pub &'a [Row]);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
-            out,
-            "{:>5}  {:>8}  {:>8}  {:>6}  {:>8}  {:>7}  {:>8}  {:>11.3}",
-            row.round,
-            percent(row.accuracy),
-            percent(row.baseline_accuracy),
-            decimal(row.miou),
-            decimal(row.baseline_miou),
-            percent(row.flipped),
-            decimal(row.median),
-            row.weight,
+            f,
+            "round  accuracy  baseline    mIoU  baseline  flipped  median D  mean weight"
         )?;
+        for row in self.0 {
+            writeln!(
+                f,
+                "{:>5}  {:>8}  {:>8}  {:>6}  {:>8}  {:>7}  {:>8}  {:>11.3}",
+                row.round,
+                percent(row.accuracy),
+                percent(row.baseline_accuracy),
+                decimal(row.miou),
+                decimal(row.baseline_miou),
+                percent(row.flipped),
+                decimal(row.median),
+                row.weight,
+            )?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// A share as a percentage, or a dash.

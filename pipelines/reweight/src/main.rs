@@ -4,12 +4,11 @@
 //! lets the samples whose explanation moved weigh most.
 
 use std::{
-    io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use artifact::{Pack, Scores, Weights};
 use clap::{Parser, ValueEnum};
 use stage::Stage;
@@ -80,7 +79,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         Method::Consistency => consistency(args, stage)?,
     };
     weights.write(&args.output, &provenance)?;
-    write!(io::stdout(), "{}", summary::Summary::of(&weights))?;
+    stage::print(&summary::Summary::of(&weights))?;
     Ok(())
 }
 
@@ -97,6 +96,7 @@ fn consistency(
 ) -> anyhow::Result<(Weights, artifact::Provenance)> {
     let path = args.scores.as_deref().context("--method consistency needs --scores")?;
     let (scores, origin) = Scores::read(path)?;
+    check(path, &scores)?;
     let mut provenance = stage
         .provenance()
         .with_input("scores", artifact::digest(path)?)
@@ -112,4 +112,19 @@ fn consistency(
             .inheriting(old_origin.as_ref());
     }
     Ok((weights, provenance))
+}
+
+/// Fails over scores that say nothing: Eq. (4) would give weight 1 without a word.
+fn check(path: &Path, scores: &Scores) -> anyhow::Result<()> {
+    ensure!(!scores.is_empty(), "{}: expected scores, found no rows", path.display());
+    let compared = |i: usize| scores.consistency[i].is_some() || scores.status[i] != 0;
+    let lacking = (0..scores.len()).find(|&i| scores.correct[i] && !compared(i));
+    ensure!(
+        lacking.is_none(),
+        "{}: expected the consistency of every correctly predicted sample, found none of sample {}; \
+         run `score` with --perturbed",
+        path.display(),
+        scores.sample[lacking.unwrap_or(0)],
+    );
+    Ok(())
 }

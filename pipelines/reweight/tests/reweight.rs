@@ -114,6 +114,36 @@ fn before_the_first_round_every_sample_weighs_one() {
 }
 
 #[test]
+fn scores_without_a_verdict_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut without = Scores {
+        sample: vec![3],
+        label: vec![0],
+        predicted: vec![0],
+        predicted_perturbed: vec![None],
+        correct: vec![true],
+        loss: vec![0.5],
+        confidence: vec![0.5],
+        entropy: vec![0.5],
+        distance: vec![None],
+        inconsistency: vec![None],
+        consistency: vec![None],
+        status: vec![0],
+    };
+    without.write(&dir.path().join("scores.parquet"), &Provenance::default()).unwrap();
+    refused(
+        dir.path(),
+        &reweight(dir.path(), &CONSISTENCY),
+        1,
+        &["sample 3", "--perturbed"],
+    );
+
+    without.correct = vec![false];
+    without.write(&dir.path().join("scores.parquet"), &Provenance::default()).unwrap();
+    assert!(reweight(dir.path(), &CONSISTENCY).status.success());
+}
+
+#[test]
 fn equation_four_by_hand() {
     let dir = tempfile::tempdir().unwrap();
     scores(dir.path(), &of_data("dddd"));

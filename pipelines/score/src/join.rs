@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{bail, ensure};
-use artifact::{Label, Maps};
+use artifact::Maps;
 
 /// Perturbed maps, and the row of each sample that the clean maps have too.
 pub(crate) struct Joined<'a> {
@@ -19,16 +19,9 @@ impl Joined<'_> {
     }
 }
 
-/// Whether row `i` of the maps is correctly predicted.
-pub(crate) fn is_correct(maps: &Maps, i: usize) -> bool {
-    match maps.labels.row(i) {
-        Label::Single(label) => label == maps.predicted[i],
-        Label::Multi(hot) => hot[maps.predicted[i] as usize] != 0,
-    }
-}
-
 /// Are these maps of clean images?
 pub(crate) fn check_clean(path: &Path, maps: &Maps) -> anyhow::Result<()> {
+    ensure!(!maps.sample.is_empty(), "{}: expected maps, found none", path.display());
     if let Some(epsilon) = maps.meta.epsilon {
         bail!(
             "{}: expected maps of clean images, found maps of perturbed ones (epsilon {epsilon})",
@@ -83,7 +76,7 @@ pub(crate) fn join<'a>(
         );
     }
     let missing: Vec<u32> = (0..clean.sample.len())
-        .filter(|&i| is_correct(clean, i))
+        .filter(|&i| clean.labels.row(i).has(clean.predicted[i]))
         .map(|i| clean.sample[i])
         .filter(|sample| !rows.contains_key(sample))
         .collect();

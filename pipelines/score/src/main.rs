@@ -4,11 +4,7 @@
 //! of distances, inconsistencies and consistencies, Eq. (2) and (3), and prints how they
 //! are distributed.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use artifact::Maps;
 use clap::Parser;
@@ -77,7 +73,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
 
     let scores = table::table(&clean, joined.as_ref(), args.psi, args.reduction, stage)?;
     scores.write(&args.output, &provenance)?;
-    write!(io::stdout(), "{}", summary::Summary::of(&scores))?;
+    stage::print(&summary::Summary::of(&scores))?;
     if joined.is_some() {
         concentration::warn_if_equal(&scores);
     }

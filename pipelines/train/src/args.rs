@@ -4,10 +4,6 @@ use clap::{Args as Group, Parser, ValueEnum};
 use data::Augment;
 use models::{Arch, Normalization};
 
-/// What torchvision's weights were trained with.
-const IMAGENET: Normalization =
-    Normalization { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
-
 const ARCHITECTURES: &str =
     "Architecture: vgg16, vgg16_bn, resnet18, resnet34, resnet50, mobilenet_v2, resnet20";
 
@@ -89,9 +85,9 @@ pub(crate) struct Recipe {
     #[arg(long, value_name = "R", default_value_t = 1e-4, value_parser = not_negative)]
     pub(crate) learning_rate: f64,
 
-    /// Momentum of SGD
-    #[arg(long, value_name = "M", default_value_t = 0.9, value_parser = below_one)]
-    pub(crate) momentum: f64,
+    /// Momentum of SGD [default: 0.9]
+    #[arg(long, value_name = "M", value_parser = below_one)]
+    pub(crate) momentum: Option<f64>,
 
     /// L2 penalty, added to the gradient (not decoupled)
     #[arg(long, value_name = "D", default_value_t = 0.0, value_parser = not_negative)]
@@ -108,6 +104,13 @@ pub(crate) struct Recipe {
     /// What the sum of v·L over a batch is divided by: its samples, or their weights v
     #[arg(long, value_enum, default_value_t)]
     pub(crate) normalize: Normalize,
+}
+
+impl Recipe {
+    /// μ of SGD; other rules have none.
+    pub(crate) fn momentum(&self) -> f64 {
+        self.momentum.unwrap_or(0.9)
+    }
 }
 
 /// A rule of update.
@@ -166,7 +169,7 @@ impl Args {
     /// The first layer: the flags', else that of the model file that is continued, else
     /// `ImageNet`'s.
     pub(crate) fn normalization(&self, of_file: Option<Normalization>) -> Normalization {
-        let default = of_file.unwrap_or(IMAGENET);
+        let default = of_file.unwrap_or(Normalization::IMAGENET);
         Normalization {
             mean: self.mean.unwrap_or(default.mean),
             std: self.std.unwrap_or(default.std),

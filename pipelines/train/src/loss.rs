@@ -23,7 +23,7 @@ pub(crate) fn per_sample(logits: &Tensor, labels: &Labels) -> Result<Tensor> {
     }
 }
 
-/// The loss of a batch: Σ v·L over the `divisor` (design, section 4.5).
+/// The loss of a batch: Σ v·L over the `divisor`.
 ///
 /// # Shapes
 ///
@@ -54,11 +54,8 @@ pub(crate) fn divisor(weights: &[f32], normalize: Normalize) -> f64 {
 /// - `logits`: `[B, K]`
 pub(crate) fn correct(logits: &Tensor, labels: &Labels) -> Result<usize> {
     let highest: Vec<u32> = logits.detach().argmax(1)?.to_vec1()?;
-    let right = highest.iter().enumerate().filter(|&(i, &class)| match labels.row(i) {
-        artifact::Label::Single(label) => label == i64::from(class),
-        artifact::Label::Multi(hot) => hot[class as usize] == 1,
-    });
-    Ok(right.count())
+    let right = |&(i, &class): &(usize, &u32)| labels.row(i).has(i64::from(class));
+    Ok(highest.iter().enumerate().filter(right).count())
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use candle_core::Tensor;
 use models::{Head, Network};
 use stage::Stage;
 
-use args::Args;
+use args::{Algorithm, Args};
 use checkpoint::Checkpoint;
 use learner::{Learner, Lesson};
 use optimizer::Optimizer;
@@ -37,7 +37,10 @@ fn main() -> ExitCode {
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     ops::memory::keep_freed();
     let device = args.common.device()?;
-    ensure!(device.is_cpu(), "training runs on the CPU only so far");
+    ensure!(
+        args.recipe.momentum.is_none() || args.recipe.optimizer == Algorithm::Sgd,
+        "--momentum is SGD's: expected --optimizer sgd with it",
+    );
     let pack = Arc::new(Pack::open(&args.data)?);
     let samples = match &args.weights {
         Some(path) => Samples::weighted(path, &pack)?,
@@ -149,7 +152,7 @@ fn write(
         image_size: [pack.height(), pack.width()],
         mean: normalization.mean,
         std: normalization.std,
-        labels: pack.meta.labels,
+        labels: Some(pack.meta.labels),
         round,
         epoch: learner.epoch,
     };

@@ -153,12 +153,12 @@ fn check_arch(args: &Args, path: &Path, meta: &ModelMeta) -> anyhow::Result<()> 
 }
 
 fn check_classes(path: &Path, meta: &ModelMeta, pack: &Pack) -> anyhow::Result<()> {
+    let labels = meta.labels.unwrap_or(pack.meta.labels);
     ensure!(
-        meta.classes == pack.meta.classes && meta.labels == pack.meta.labels,
-        "{} knows {} ({:?}), {} has {} ({:?})",
+        meta.classes == pack.meta.classes && labels == pack.meta.labels,
+        "{} knows {} ({labels} label), {} has {} ({} label)",
         path.display(),
         listed(&meta.classes),
-        meta.labels,
         pack.path.display(),
         listed(&pack.meta.classes),
         pack.meta.labels,

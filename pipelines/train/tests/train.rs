@@ -214,8 +214,8 @@ fn an_interrupted_run_exits_130_and_leaves_its_last_epoch() {
     while !checkpoint.exists() && start.elapsed() < Duration::from_mins(5) {
         thread::sleep(Duration::from_millis(1));
     }
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(kill.unwrap().success());
+    let kill = format!("kill -INT {}", child.id());
+    assert!(Command::new("bash").args(["-c", &kill]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(checkpoint.exists());
     assert!(!dir.join("run/model.safetensors").exists());
@@ -270,6 +270,8 @@ fn a_round_before_of_another_kind_is_refused() {
     train(dir, "first", "--epochs 1");
     let other = refusal(dir, "--epochs 1 --previous first --optimizer sgd");
     assert!(other.contains("first/optimizer.safetensors"), "{other}");
+    let adam = refusal(dir, "--epochs 1 --momentum 0.5");
+    assert!(adam.contains("--optimizer sgd"), "{adam}");
     let other = refusal(dir, "--epochs 1 --previous first --mean 0,0,0");
     assert!(other.contains("was trained with mean"), "{other}");
 
@@ -316,7 +318,7 @@ fn images_may_have_several_classes() {
     write_pack(&dir.join("pack.safetensors"), &multi);
     train(dir, "run", "--epochs 2 --learning-rate 0.01");
     let meta = ModelFile::read(&dir.join("run/model.safetensors")).unwrap().meta.unwrap();
-    assert_eq!(meta.labels, LabelKind::Multi);
+    assert_eq!(meta.labels, Some(LabelKind::Multi));
     let rows = Training::read(&dir.join("run/training.parquet")).unwrap().0;
     assert!(rows.loss[1] < rows.loss[0], "{:?}", rows.loss);
 }

@@ -128,7 +128,8 @@ impl Optimizer {
         rate: f64,
     ) -> anyhow::Result<()> {
         self.step += 1;
-        let Recipe { weight_decay, momentum, optimizer, .. } = self.recipe;
+        let Recipe { weight_decay, optimizer, .. } = self.recipe;
+        let momentum = self.recipe.momentum();
         let step = Step { number: self.step, rate, weight_decay };
         for (name, var) in parameters {
             let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
@@ -156,7 +157,7 @@ impl Optimizer {
     fn buffers(&self) -> &'static [&'static str] {
         match self.recipe.optimizer {
             Algorithm::Adam => &["exp_avg", "exp_avg_sq"],
-            Algorithm::Sgd if self.recipe.momentum > 0.0 => &["momentum_buffer"],
+            Algorithm::Sgd if self.recipe.momentum() > 0.0 => &["momentum_buffer"],
             Algorithm::Sgd => &[],
         }
     }
@@ -220,7 +221,7 @@ mod tests {
             batch_size: 1,
             optimizer,
             learning_rate: 0.1,
-            momentum: 0.9,
+            momentum: None,
             weight_decay: 0.0,
             decay_every: 0,
             decay_factor: 1.0,
