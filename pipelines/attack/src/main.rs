@@ -53,7 +53,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
 
     let provenance = stage
         .provenance()
-        .with_input("data", pack.digest()?)
+        .with_input("data", pack.digest())
         .with_input("model", performer.digest.as_str());
     Perturbations {
         directions: Directions::Signs(signs),

@@ -120,7 +120,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
 
     let provenance = stage
         .provenance()
-        .with_input("data", pack.digest()?)
+        .with_input("data", pack.digest())
         .with_input("model", performer.digest.as_str());
     if let (Some(path), Some(maps)) = (&args.maps_output, measured.maps) {
         maps.into_artifact(&pack, tap.name(), &measured.logits, provenance.clone())

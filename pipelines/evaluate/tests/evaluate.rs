@@ -359,6 +359,8 @@ fn unknown_names_are_answered_with_the_known_ones() {
     let dir = tempfile::tempdir().unwrap();
     prepare(dir.path());
     refused(dir.path(), &["--explainer", "guess"], 2, &["guess", "grad-cam", "xgrad-cam"]);
-    refused(dir.path(), &["--tap", "layer9"], 1, &["layer9", "layer3"]);
+    let tap = ["--explainer", "grad-cam", "--tap", "layer9"];
+    refused(dir.path(), &tap, 1, &["layer9", "layer3"]);
+    refused(dir.path(), &["--tap", "layer3"], 2, &["--explainer"]);
     refused(dir.path(), &["--maps-output", "maps.safetensors"], 2, &["--explainer"]);
 }

@@ -54,7 +54,7 @@ impl Attacked {
             (maps, clean.provenance.as_ref()),
             (perturbations, directions.provenance.as_ref()),
         ] {
-            artifact::made_from("data", made, (&of.pack.path, of.pack.digest()?))?;
+            artifact::made_from("data", made, (&of.pack.path, of.pack.digest()))?;
             artifact::made_from("model", made, of.model)?;
         }
         same_manner(maps, &clean, of)?;

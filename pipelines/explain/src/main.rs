@@ -129,7 +129,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     };
     let mut provenance = stage
         .provenance()
-        .with_input("data", pack.digest()?)
+        .with_input("data", pack.digest())
         .with_input("model", performer.digest.as_str());
     let attacked = match (&args.maps, &args.perturbations, args.epsilon) {
         (Some(maps), Some(perturbations), Some(epsilon)) => {

@@ -115,7 +115,10 @@ fn a_folder_of_classes_may_hold_its_masks_beside_the_images() {
             let mask = pack.mask(row).unwrap();
             let Label::Single(class) = pack.labels.row(row) else { panic!("one label") };
             assert!(mask.iter().all(|&v| i64::from(v) == class + 1 || v == 0));
-            assert!(class != 4 || mask.iter().all(|&v| v == 0), "a free tile has no defect");
+            assert!(
+                class != 4 || mask.iter().all(|&v| v == 0),
+                "a free tile has no defect"
+            );
         }
     }
 }

@@ -91,14 +91,13 @@ fn provenance(
     pack: &Pack,
     inputs: Vec<(&'static str, String)>,
 ) -> anyhow::Result<Provenance> {
-    let mut provenance = stage.provenance().with_input("data", pack.digest()?);
+    let mut provenance = stage.provenance().with_input("data", pack.digest());
     if let Some(path) = &args.weights {
         provenance = provenance.with_input("weights", artifact::digest(path)?);
     }
     for (role, digest) in inputs {
         provenance = provenance.with_input(role, digest);
     }
-    provenance.origin.insert("data".into(), pack.digest()?.into());
     Ok(provenance)
 }
 

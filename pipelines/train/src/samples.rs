@@ -92,7 +92,7 @@ pub(crate) fn check_origin(
     provenance: Option<&Provenance>,
     pack: &Pack,
 ) -> anyhow::Result<()> {
-    artifact::made_from("data", (path, provenance), (&pack.path, pack.digest()?))?;
+    artifact::made_from("data", (path, provenance), (&pack.path, pack.digest()))?;
     Ok(())
 }
 
