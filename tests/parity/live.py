@@ -39,7 +39,10 @@ def main(run):
         signs = np.unpackbits(f.get_tensor("signs")[:COUNT], axis=1, bitorder="little")
 
     theirs = network(x)
-    (gradient,) = torch.autograd.grad(torch.nn.functional.cross_entropy(theirs, labels[:COUNT], reduction="sum"), x)
+    # A positive multiple of the cross-entropy's gradient which does not underflow where the network is certain.
+    label = torch.nn.functional.one_hot(labels[:COUNT], theirs.shape[1]).bool()
+    margin = theirs.masked_fill(label, -torch.inf).logsumexp(1) - theirs[label]
+    (gradient,) = torch.autograd.grad(margin.sum(), x)
     difference = np.abs(theirs.detach().numpy() - logits).max()
 
     flat = gradient.flatten(1).numpy()
@@ -60,7 +63,8 @@ def main(run):
         f"{about['arch']}: strict load ok; {len(x)} images; largest difference of logits {difference:.1e}, "
         f"of maps {np.abs(raw - maps).max():.1e}; {clear.mean():.1%} of gradients are clear, wrong signs among them {wrong:.1e}"
     )
-    assert difference < 1e-4 and wrong < 1e-3 and np.abs(raw - maps).max() < 1e-3
+    # Logits of a few steps' batch norm may reach thousands, where f32 itself is coarser than 1e-4.
+    assert difference < 1e-4 + 1e-6 * np.abs(logits).max() and wrong < 1e-3 and np.abs(raw - maps).max() < 1e-3
 
 
 if __name__ == "__main__":
