@@ -13,7 +13,8 @@
 #     report(run, baseline)
 #
 # An artefact is stale when an input, its program or its flags changed; nothing
-# else makes it stale. Every recipe is one command, so `make -n` prints a script
+# else makes it stale. (A dataset's own files are not looked at: delete the packs
+# when they change.) Every recipe is one command, so `make -n` prints a script
 # that can be run by hand. Stages write atomically: a file that exists is whole.
 
 ifeq ($(filter 4.3 4.4 4.4.1 5.%,$(MAKE_VERSION)),)
@@ -116,6 +117,9 @@ $(TRAIN): $(call by,prepare)
 
 $(TEST): $(TRAIN)
 	@touch -c -r $< $@; test -e $@ || { echo 'error: no $@: does PREPARE in configs/$(RUN).mk ask for it? (if it was lost, remove $<)' >&2; exit 1; }
+else
+$(TRAIN) $(TEST):
+	@echo 'error: no $@: PACKS names the packs of another run, which makes them; make that run first' >&2; exit 1
 endif
 
 # ---- one round --------------------------------------------------------------
@@ -173,7 +177,7 @@ $(foreach t,$(ROUNDS),$(eval $(call judge,$(OUT)/$(t))))
 $(BASE)/1/model.safetensors: also := optimizer.safetensors training.parquet
 $(BASE)/1/evaluation.parquet: also := $(if $(EXPLAINERS),test-maps.safetensors)
 $(BASE)/1/%: $(OUT)/1/%
-	mkdir -p $(@D) $(if $(also),&& cp $(also:%=$(OUT)/1/%) $(@D)) && cp $< $@.part && mv $@.part $@
+	mkdir -p $(@D); for file in $(also) $(@F); do cp $(<D)/$$file $(@D)/$$file.part; mv $(@D)/$$file.part $(@D)/$$file; done
 
 $(foreach t,$(LATER),$(eval $(call learn,$(BASE)/$(t),$(OUT)/1/weights.parquet,$(BASE)/$(call previous,$(t)))))
 $(foreach t,$(LATER),$(eval $(call judge,$(BASE)/$(t))))
@@ -197,14 +201,18 @@ $(OUT)/report.html: $(TRAIN) $(TEST) $(foreach t,$(ROUNDS),$(OUT)/$(t)/scores.pa
 # To keep artefacts through a change that does not matter: make -o $(BIN)/train
 -include $(wildcard $(BIN)/*.d)
 
+# (An empty rule, so that a source which was moved away is a reason to rebuild, not an error.)
 $(BIN)/%.d: ;
-$(BIN)/%: Cargo.lock rust-toolchain.toml
+crates/%.rs: ;
+pipelines/%.rs: ;
+pipelines/%.html: ;
+$(BIN)/%: Cargo.lock rust-toolchain.toml $(wildcard Cargo.toml .cargo/config.toml crates/*/Cargo.toml pipelines/*/Cargo.toml)
 	cargo build --release --bin $*
 	@touch $@
 
 # ---- words ------------------------------------------------------------------
 
-.PHONY: report rounds baseline plan build check check-real test parity bench clean help FORCE
+.PHONY: report rounds baseline plan build check check-real test parity study bench clean help FORCE
 
 report: $(OUT)/report.html ## the run, its baseline and the report (the default)
 
@@ -232,6 +240,9 @@ check-real: ## tests on real packs: make check-real DATA=folder of *.tar.zst or 
 
 parity: ## re-make the fixtures and compare live with PyTorch (installs it into .venv)
 	scripts/parity
+
+study: ## does reweighting help: variants over seeds against the baseline (hours); into benches/results
+	scripts/study benches/results/reweighting.md <benches/reweighting.variants
 
 bench: ## time the operators and the loop; results into benches/results
 	scripts/bench

@@ -28,12 +28,12 @@ TAP          :=
 TARGET       := predicted
 ATTACK       :=
 # The paper's 0.1 flips nearly every prediction on VOC: see ARCHITECTURE.md, Decisions.
-EPSILON      := 0.003
+EPSILON      := 0.01
 EPSILON_UNIT := normalized
 
 PSI       := tanh
 REDUCTION := sum
 METHOD    := consistency
-FLOOR     := 0
+FLOOR     := 0.5
 
 EXPLAINERS := grad-cam

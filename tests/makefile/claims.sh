@@ -100,7 +100,10 @@ m RUN=wide INIT=init.safetensors;    is "other initial parameters, however old: 
 m RUN=wide;                          is "  and back"                                       "$rc $(ran)" "0 attack=1 evaluate=1 explain=2 report=1 score=1 train=1"
 m round-1 RUN=wide;                  is "a word for one round"                             "$rc $n" "0 0"
 m RUN=wide SPLIT=validation;         is "another split: evaluation and report only"        "$(ran)" "evaluate=1 report=1"
-m help;                              is "help lists the words"                             "$(grep -cE '^  (report|rounds|baseline|round-%|plan|build|check|check-real|test|parity|bench|clean|help) ' out.txt)" 13
+mkdir -p crates/x; echo >crates/x/new.rs; echo 'target/release/score: crates/x/gone.rs' >target/release/score.d
+m plan RUN=wide;                     is "a source that was moved away rebuilds its program" "$rc $(grep -c 'score was rebuilt' out.txt)" "0 1"
+rm target/release/score.d
+m help;                              is "help lists the words"                             "$(grep -cE '^  (report|rounds|baseline|round-%|plan|build|check|check-real|test|parity|study|bench|clean|help) ' out.txt)" 14
 touch runs/wide/packs/*
 m RUN=wide;                          is "new packs: everything made of them"               "$n" 8
 m RUN=none;                          is "an unknown run is an error that lists the known"  "$rc $(grep -c 'there are:.*shapes' out.txt)" "2 1"
