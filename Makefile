@@ -12,6 +12,9 @@
 #     baseline: the same rounds of training with uniform weights
 #     report(run, baseline)
 #
+# With FUSED=1 one program makes scoresₜ = audit(pack, modelₜ), the four steps before
+# reweight at once and without the files between them: the same rows, bit for bit.
+#
 # An artefact is stale when an input, its program or its flags changed; nothing
 # else makes it stale. (A dataset's own files are not looked at: delete the packs
 # when they change.) Every recipe is one command, so `make -n` prints a script
@@ -35,6 +38,8 @@ OUT := runs/$(RUN)
 ifeq ($(wildcard configs/$(RUN).mk),)
 $(error no configs/$(RUN).mk; there are: $(patsubst configs/%.mk,%,$(wildcard configs/*.mk)))
 endif
+# 1: audit in place of explain, attack, explain and score. What is scored does not depend on it.
+FUSED :=
 include configs/$(RUN).mk
 
 # Where to run, and how to tell how far it is. Neither is part of a result's identity.
@@ -44,6 +49,9 @@ BIN      := target/release
 
 ifeq ($(filter cpu cuda,$(DEVICE)),)
 $(error DEVICE=$(DEVICE): cpu or cuda)
+endif
+ifeq ($(filter <$(FUSED)>,<> <0> <1>),)
+$(error FUSED=$(FUSED): 1, or 0 or nothing for a stage at a time)
 endif
 ifneq ($(shell test "$(T)" -ge 1 2>/dev/null && echo yes),yes)
 $(error T=$(T): the number of rounds, 1 or more)
@@ -64,13 +72,20 @@ TEST  := $(PACKS)/$(SPLIT).safetensors
 # ---- stages -----------------------------------------------------------------
 
 # A stage is a program (swap it: make attack='python3 examples/pgd.py') and its flags.
-PROGRAMS := prepare train explain attack score reweight evaluate report
+PROGRAMS := prepare train explain attack score audit reweight evaluate report
 $(foreach p,$(PROGRAMS),$(eval $(p) := $(BIN)/$(p)))
 
-# Two programs are used in two ways, each with flags of its own.
+# Two programs are used in two ways, each with flags of its own, and scores are made in two.
+fused     := $(filter 1,$(FUSED))
 perturbed := $(explain)
 uniform   := $(reweight)
-STAGES    := $(PROGRAMS) perturbed uniform
+scored    := $(if $(fused),$(audit),$(score))
+STAGES    := $(filter-out score audit,$(PROGRAMS)) perturbed uniform scored
+
+swapped := $(strip $(foreach p,explain attack score,$(if $(filter-out $(BIN)/$(p),$($(p))),$(p))) $(if $(ATTACK),ATTACK))
+ifneq ($(and $(fused),$(swapped)),)
+$(error FUSED=1 runs audit alone: it has no use for $(swapped) of your own)
+endif
 
 explaining      := --explainer $(EXPLAINER) $(addprefix --tap ,$(TAP)) --target $(TARGET)
 prepare.flags   := --dataset $(DATASET) $(addprefix --root ,$(ROOT)) --size $(SIZE) $(PREPARE) --seed $(DATA_SEED)
@@ -81,6 +96,8 @@ explain.flags   := $(explaining)
 attack.flags    := $(ATTACK)
 perturbed.flags := $(explaining) --epsilon $(EPSILON) --epsilon-unit $(EPSILON_UNIT)
 score.flags     := --psi $(PSI) --reduction $(REDUCTION)
+audit.flags     := $(perturbed.flags) $(score.flags)
+scored.flags    := $(if $(fused),$(audit.flags),$(score.flags))
 uniform.flags   := --method uniform
 reweight.flags  := --method $(METHOD) --floor $(FLOOR)
 evaluate.flags  := --data $(TEST) $(addprefix --explainer ,$(EXPLAINERS)) $(addprefix --tap ,$(TAP))
@@ -151,8 +168,8 @@ $(1)/perturbations.safetensors: $(TRAIN) $(1)/model.safetensors $(call by,attack
 $(1)/perturbed-maps.safetensors: $(TRAIN) $(addprefix $(1)/,model.safetensors maps.safetensors perturbations.safetensors) $(call by,perturbed)
 	$$(call run,perturbed) --data $$< --model $$(word 2,$$^) --maps $$(word 3,$$^) --perturbations $$(word 4,$$^) --output $$@
 
-$(1)/scores.parquet: $(1)/maps.safetensors $(1)/perturbed-maps.safetensors $(call by,score)
-	$$(call run,score) --clean $$< --perturbed $$(word 2,$$^) --output $$@
+$(1)/scores.parquet: $(if $(fused),$(TRAIN) $(1)/model.safetensors,$(addprefix $(1)/,maps.safetensors perturbed-maps.safetensors)) $(call by,scored)
+	$$(call run,scored) $(if $(fused),--data,--clean) $$< $(if $(fused),--model,--perturbed) $$(word 2,$$^) --output $$@
 endef
 
 define judge
@@ -184,13 +201,13 @@ $(foreach t,$(LATER),$(eval $(call judge,$(BASE)/$(t))))
 
 # ---- results ----------------------------------------------------------------
 
-of_round = $(addprefix $(OUT)/$(1)/,weights.parquet model.safetensors maps.safetensors perturbations.safetensors \
-           perturbed-maps.safetensors scores.parquet evaluation.parquet)
+bulky   := maps.safetensors perturbations.safetensors perturbed-maps.safetensors
+of_round = $(addprefix $(OUT)/$(1)/,weights.parquet model.safetensors $(if $(fused),,$(bulky)) scores.parquet evaluation.parquet)
 of_base  = $(addprefix $(BASE)/$(1)/,model.safetensors evaluation.parquet)
 ALL     := $(foreach t,$(ROUNDS),$(call of_round,$(t))) $(foreach t,$(ROUNDS),$(call of_base,$(t)))
 
 # Directions and maps are bulky: they may be deleted, and come back only when needed.
-.SECONDARY: $(foreach t,$(ROUNDS),$(addprefix $(OUT)/$(t)/,maps.safetensors perturbations.safetensors perturbed-maps.safetensors))
+.SECONDARY: $(foreach t,$(ROUNDS),$(addprefix $(OUT)/$(t)/,$(bulky)))
 
 $(OUT)/report.html: $(TRAIN) $(TEST) $(foreach t,$(ROUNDS),$(OUT)/$(t)/scores.parquet $(OUT)/$(t)/evaluation.parquet $(BASE)/$(t)/evaluation.parquet) $(call by,report)
 	$(call run,report) --run $(OUT) --baseline $(BASE) --data $(TRAIN) --output $@

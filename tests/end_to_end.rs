@@ -54,6 +54,21 @@ fn two_runs_from_scratch_are_equal_byte_for_byte() {
 }
 
 #[test]
+fn a_fused_run_scores_as_a_staged_one_and_ends_with_a_report() {
+    let (staged, fused) = (scratch(), scratch());
+    make(staged.path(), &["rounds"]);
+    let said = make(fused.path(), &["FUSED=1"]);
+    assert!(said.contains("round  accuracy  baseline"), "{said}");
+    assert!(!fused.path().join("1/maps.safetensors").exists());
+    // those of the second round are of a model that the first round's weights trained
+    for table in ["1/scores.parquet", "2/scores.parquet"] {
+        let scores =
+            |run: &TempDir| artifact::Scores::read(&run.path().join(table)).unwrap().0;
+        assert_eq!(scores(&fused), scores(&staged), "{table}");
+    }
+}
+
+#[test]
 fn a_run_killed_at_any_point_ends_as_if_it_had_not_been() {
     let whole = scratch();
     make(whole.path(), &["rounds"]);

@@ -5,7 +5,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 box=$(mktemp -d); trap 'rm -rf "$box"' EXIT; cd "$box"
 cp -r "$root"/{Makefile,configs,scripts} .
 mkdir -p target/release; touch Cargo.lock rust-toolchain.toml
-for s in prepare train explain attack score reweight evaluate report pgd; do cp "$root/tests/makefile/stage" target/release/$s; done
+for s in prepare train explain attack score audit reweight evaluate report pgd; do cp "$root/tests/makefile/stage" target/release/$s; done
 touch -d '1 hour ago' Cargo.lock rust-toolchain.toml; touch -d '50 minutes ago' target/release/*
 cat >configs/base.mk <<'MK'
 T := 3
@@ -104,6 +104,22 @@ mkdir -p crates/x; echo >crates/x/new.rs; echo 'target/release/score: crates/x/g
 m plan RUN=wide;                     is "a source that was moved away rebuilds its program" "$rc $(grep -c 'score was rebuilt' out.txt)" "0 1"
 rm target/release/score.d
 m help;                              is "help lists the words"                             "$(grep -cE '^  (report|rounds|baseline|round-%|plan|build|check|check-real|test|parity|study|bench|clean|help) ' out.txt)" 14
+m RUN=wide;                          is "the run as it was"                                 "$rc" 0
+m RUN=wide FUSED=1;                  is "FUSED=1: scores by audit, from pack and model alone" "$rc $(ran)" "0 audit=1 report=1"
+m RUN=wide FUSED=1;                  is "  and then nothing"                               "$n" 0
+m plan RUN=wide FUSED=1;             is "  of which plan knows no maps"                      "$rc $(grep -c fresh out.txt) $(grep -c maps out.txt)" "0 9 0"
+m RUN=wide FUSED=1 PSI=softsign;     is "  a parameter of scores: audit again"             "$(ran)" "audit=1 report=1"
+m RUN=wide FUSED=1 EPSILON=0.2;      is "  and so is epsilon"                              "$(ran)" "audit=1 report=1"
+m RUN=wide FUSED=0;                  is "  back: the scores alone, of the maps that are there" "$rc $(ran)" "0 report=1 score=1"
+m RUN=wide;                          is "  where 0 is nothing"                             "$n" 0
+m OUT=runs/fused FUSED=1;            is "a fresh run with FUSED=1: no attack, explain or score" "$rc $(ran)" "0 audit=3 evaluate=5 prepare=1 report=1 reweight=3 train=5"
+m OUT=runs/fused FUSED=1 EPSILON=0.2; is "  epsilon: the scores and what follows"          "$(ran)" "audit=3 evaluate=2 report=1 reweight=2 train=2"
+m OUT=runs/fused FUSED=1 EPSILON=0.2 runs/fused/3/perturbed-maps.safetensors
+                                     is "  maps can still be asked for by name"            "$rc $(ran)" "0 attack=1 explain=2"
+rm -r runs/fused
+m FUSED=yes;                         is "another value of FUSED is an error"               "$rc $(grep -c 'FUSED=yes: 1, or 0' out.txt)" "2 1"
+m FUSED=1 ATTACK=--steps;            is "FUSED=1 has no use for flags of an attack"        "$rc $n $(grep -c 'no use for ATTACK' out.txt)" "2 0 1"
+m FUSED=1 attack=target/release/pgd; is "  nor for another one"                            "$rc $n $(grep -c 'no use for attack' out.txt)" "2 0 1"
 touch runs/wide/packs/*
 m RUN=wide;                          is "new packs: everything made of them"               "$n" 8
 m RUN=none;                          is "an unknown run is an error that lists the known"  "$rc $(grep -c 'there are:.*shapes' out.txt)" "2 1"

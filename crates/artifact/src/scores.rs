@@ -56,6 +56,22 @@ impl Scores {
         self.sample.is_empty()
     }
 
+    /// Adds the rows of another table below its own.
+    pub fn append(&mut self, more: Self) {
+        self.sample.extend(more.sample);
+        self.label.extend(more.label);
+        self.predicted.extend(more.predicted);
+        self.predicted_perturbed.extend(more.predicted_perturbed);
+        self.correct.extend(more.correct);
+        self.loss.extend(more.loss);
+        self.confidence.extend(more.confidence);
+        self.entropy.extend(more.entropy);
+        self.distance.extend(more.distance);
+        self.inconsistency.extend(more.inconsistency);
+        self.consistency.extend(more.consistency);
+        self.status.extend(more.status);
+    }
+
     /// Reads the table at `path`.
     ///
     /// # Errors
@@ -179,6 +195,20 @@ mod tests {
         let provenance = Provenance { stage: "score".into(), ..Provenance::default() };
         scores().write(&path, &provenance)?;
         assert_eq!(Scores::read(&path)?, (scores(), Some(provenance)));
+        Ok(())
+    }
+
+    #[test]
+    fn rows_are_appended_column_by_column() -> Result<()> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scores.parquet");
+        let mut twice = scores();
+        twice.append(Scores { sample: vec![6, 3], ..scores() });
+        twice.write(&path, &Provenance::default())?;
+        let (read, _) = Scores::read(&path)?;
+        assert_eq!((&read, read.len()), (&twice, 4));
+        assert_eq!(read.sample, [5, 2, 6, 3]);
+        assert_eq!(read.consistency, [Some(0.125), None, Some(0.125), None]);
         Ok(())
     }
 

@@ -1,4 +1,7 @@
+use candle_core::Tensor;
 use ops::bits;
+
+use crate::Result;
 
 /// Which way each pixel is pushed, `[3, H, W]` row-major.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +64,39 @@ pub fn compose(
     }
 }
 
+/// [`compose`] of each image of a batch.
+///
+/// # Shapes
+///
+/// - `x`, result: `[B, 3, H, W]`, pixels in \[0, 1\]
+/// - `directions`, `maps`: one an image, as [`compose`] takes them
+///
+/// # Errors
+///
+/// If `x` is not of that shape or not f32.
+///
+/// # Panics
+///
+/// If a direction or a map is of another size.
+pub fn compose_batch(
+    x: &Tensor,
+    directions: &[Direction<'_>],
+    maps: &[Vec<f32>],
+    epsilon: [f32; 3],
+) -> Result<Tensor> {
+    let (batch, channels, height, width) = x.dims4()?;
+    assert_eq!(directions.len(), batch, "not a direction for each image");
+    assert_eq!(maps.len(), batch, "not a map for each image");
+    let length = channels * height * width;
+    let pixels = x.flatten_all()?.to_vec1::<f32>()?;
+    let mut perturbed = vec![0f32; pixels.len()];
+    let images = pixels.chunks_exact(length).zip(perturbed.chunks_exact_mut(length));
+    for ((x, out), (&direction, map)) in images.zip(directions.iter().zip(maps)) {
+        compose(x, direction, map, epsilon, out);
+    }
+    Ok(Tensor::from_vec(perturbed, x.shape(), x.device())?)
+}
+
 fn push(
     x: &[f32],
     direction: impl Fn(usize) -> f32,
@@ -81,6 +117,8 @@ fn push(
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
 
     /// Two pixels of three channels.
@@ -109,6 +147,22 @@ mod tests {
         let delta = [1.0, -1.0, 0.5, -0.5, 0.0, -0.25];
         let pushed = composed(Direction::Delta(&delta), [0.0, 0.5], [0.5; 3]);
         assert_eq!(pushed, [1.0, 0.25, 0.75, 0.375, 0.0, 0.9375]);
+    }
+
+    #[test]
+    fn each_image_of_a_batch_has_its_direction_and_its_map() -> Result<()> {
+        let x = Tensor::from_vec([X, X].concat(), (2, 3, 1, 2), &Device::Cpu)?;
+        let directions = [Direction::Signs(&[0b11_1111]), Direction::Delta(&[-1.0; 6])];
+        let maps = [vec![1.0, 0.0], vec![0.0, 0.5]];
+        let found = compose_batch(&x, &directions, &maps, [0.25; 3])?;
+        let expected: Vec<f32> = directions
+            .into_iter()
+            .zip(&maps)
+            .flat_map(|(direction, map)| composed(direction, [map[0], map[1]], [0.25; 3]))
+            .collect();
+        assert_eq!(found.dims(), x.dims());
+        assert_eq!(found.flatten_all()?.to_vec1::<f32>()?, expected);
+        Ok(())
     }
 
     #[test]

@@ -1,8 +1,8 @@
-use candle_core::{Tensor, Var};
+use candle_core::Tensor;
 use models::{Mode, Network};
-use ops::bits;
+use ops::{Node, bits};
 
-use crate::{Error, Result, Target, logit_gradient::logit_gradient};
+use crate::{Error, Result, Target, logit_gradient};
 
 /// The direction in which each image's loss grows, `sign(∇_x L(x, y))` of Eq. (7).
 ///
@@ -24,8 +24,32 @@ use crate::{Error, Result, Target, logit_gradient::logit_gradient};
 pub fn fgsm(net: &Network, images: &Tensor, target: Target<'_>) -> Result<Vec<Vec<u8>>> {
     let gradient = gradient(net, images, target)?;
     let (batch, ..) = images.dims4()?;
-    let components = gradient.len() / batch.max(1);
-    let mut signs = Vec::with_capacity(batch);
+    signs(&gradient, batch)
+}
+
+/// The signs of the gradient by the pixels of `images` images.
+///
+/// # Shapes
+///
+/// - `gradient`: `[B, 3, H, W]`
+/// - result: as [`fgsm`]'s
+///
+/// # Errors
+///
+/// [`Error::NotFinite`] says at which image of the batch the gradient is not finite.
+///
+/// # Examples
+///
+/// ```
+/// let signs = attack::signs(&[0.5, -2.0, -1.0, 0.0], 2)?;
+/// assert_eq!(signs, [[0b01], [0b10]]);
+/// let error = attack::signs(&[0.5, -2.0, -1.0, f32::NAN], 2).unwrap_err();
+/// assert!(error.to_string().starts_with("image 1 of the batch"));
+/// # Ok::<(), attack::Error>(())
+/// ```
+pub fn signs(gradient: &[f32], images: usize) -> Result<Vec<Vec<u8>>> {
+    let components = gradient.len() / images.max(1);
+    let mut signs = Vec::with_capacity(images);
     for (position, image) in gradient.chunks_exact(components.max(1)).enumerate() {
         if let Some(&found) = image.iter().find(|component| !component.is_finite()) {
             return Err(Error::NotFinite { position, found });
@@ -37,16 +61,14 @@ pub fn fgsm(net: &Network, images: &Tensor, target: Target<'_>) -> Result<Vec<Ve
 
 /// The gradient by the pixels, up to a positive factor an image; `[B, 3, H, W]`.
 fn gradient(net: &Network, images: &Tensor, target: Target<'_>) -> Result<Vec<f32>> {
-    let x = Var::from_tensor(images)?;
-    let logits = net.forward(x.as_tensor(), Mode::Eval)?;
+    let logits = net.forward(&Node::variable(images), Mode::Eval)?;
     let (batch, classes) = logits.dims2()?;
     target.check(batch, classes)?;
 
-    let z = logits.detach().flatten_all()?.to_vec1::<f32>()?;
+    let z = logits.flatten_all()?.to_vec1::<f32>()?;
     let c = logit_gradient(&z, classes, &target);
     let c = Tensor::from_vec(c, (batch, classes), logits.device())?;
-    // Σ z·c with c constant has the gradient c by z
-    let gradients = (logits * c)?.sum_all()?.backward()?;
-    let gradient = gradients.get(&x).expect("the logits depend on the images");
+    let gradients = logits.backward(&c)?;
+    let gradient = gradients.get(images).expect("the logits depend on the images");
     Ok(gradient.flatten_all()?.to_vec1::<f32>()?)
 }

@@ -2,17 +2,31 @@ use crate::Target;
 
 /// The gradient of each image's loss by its logits, up to a positive factor an image.
 ///
-/// FGSM takes only the sign of the gradient by the pixels, and no positive factor changes
-/// that. The gradients themselves vanish as the network grows certain, and their signs
-/// become noise; with the vanishing factor left out they are exact however certain it is.
+/// [`fgsm`](crate::fgsm()) takes only the sign of the gradient by the pixels, and no positive
+/// factor changes that. The gradients themselves vanish as the network grows certain, and
+/// their signs become noise; with the vanishing factor left out they are exact however
+/// certain it is.
+///
+/// # Shapes
 ///
 /// - `logits`: `[B, K]`
+/// - `target`: of B images, in the network's range of classes
 /// - result: `[B, K]`
-pub(crate) fn logit_gradient(
-    logits: &[f32],
-    classes: usize,
-    target: &Target<'_>,
-) -> Vec<f32> {
+///
+/// # Panics
+///
+/// If the target is of fewer images.
+///
+/// # Examples
+///
+/// ```
+/// use attack::{Target, logit_gradient};
+///
+/// // in single precision p is 1, 0, 0 here and p − e_0 vanishes; q − e_0 does not
+/// let gradient = logit_gradient(&[1e4, 0.0, 0.0], 3, &Target::Single(&[0]));
+/// assert_eq!(gradient, [-1.0, 0.5, 0.5]);
+/// ```
+pub fn logit_gradient(logits: &[f32], classes: usize, target: &Target<'_>) -> Vec<f32> {
     let mut gradient = Vec::with_capacity(logits.len());
     for (i, z) in logits.chunks_exact(classes).enumerate() {
         match *target {

@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use attack::{Error, Target, fgsm};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use models::{Arch, Mode, Network, Normalization};
-use ops::bits;
+use ops::{Node, bits};
 
 const BATCH: usize = 3;
 const SIZE: usize = 16;
@@ -24,10 +24,12 @@ fn images() -> Tensor {
 }
 
 /// The gradient of a loss by the pixels, nothing factored out.
-fn plain(net: &Network, loss: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Vec<f32> {
-    let x = Var::from_tensor(&images()).unwrap();
-    let logits = net.forward(x.as_tensor(), Mode::Eval).unwrap();
-    let gradients = loss(&logits).unwrap().sum_all().unwrap().backward().unwrap();
+fn plain(net: &Network, loss: impl Fn(&Node) -> candle_core::Result<Node>) -> Vec<f32> {
+    let x = images();
+    let logits = net.forward(&Node::variable(&x), Mode::Eval).unwrap();
+    let losses = loss(&logits).unwrap();
+    let ones = losses.ones_like().unwrap();
+    let gradients = losses.backward(&ones).unwrap();
     gradients.get(&x).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 

@@ -1,5 +1,4 @@
-use candle_core::{Tensor, Var};
-use models::Mode;
+use candle_core::Tensor;
 
 use crate::{Result, Subject};
 
@@ -16,26 +15,18 @@ pub(crate) struct ActivationGradient {
 /// ```text
 /// G = ∂(Σ_n z[n, target_n]) / ∂A
 /// ```
-///
-/// In evaluation mode an image's logits depend on its own activation alone, so that one
-/// pass serves the batch. The gradients of parameters are not computed.
 pub(crate) fn activation_gradient(
     subject: &Subject<'_>,
     target: &[i64],
 ) -> Result<ActivationGradient> {
-    let (_, channels, height, width) = subject.activation.dims4()?;
-    // candle drops the gradients of what is not a variable
-    let activation = Var::from_tensor(&subject.activation)?;
-    let logits = subject.network.head(activation.as_tensor(), subject.tap, Mode::Eval)?;
-    let (batch, classes) = logits.dims2()?;
-
+    let (batch, channels, height, width) = subject.activation.dims4()?;
+    let classes = subject.network.classes();
     let mut chosen = vec![0f32; batch * classes];
     for (row, &class) in chosen.chunks_exact_mut(classes).zip(target) {
         row[class as usize] = 1.0;
     }
-    let chosen = Tensor::from_vec(chosen, (batch, classes), logits.device())?;
-    let gradients = (logits * chosen)?.sum_all()?.backward()?;
-    let gradient = gradients.get(&activation).expect("the logits depend on the activation");
+    let chosen = Tensor::from_vec(chosen, (batch, classes), subject.activation.device())?;
+    let gradient = subject.gradient_at_tap(&chosen)?;
     Ok(ActivationGradient {
         activation: subject.activation.flatten_all()?.to_vec1()?,
         gradient: gradient.flatten_all()?.to_vec1()?,

@@ -3,8 +3,8 @@ use crate::{Error, GradCam, Result, Subject, XGradCam};
 /// A method that maps how much each place of an image speaks for a class: the paper's
 /// g(f(·)) (section III-A).
 ///
-/// A method gets all that any of them needs, the pixels too; it returns its map as it
-/// comes, and [`explain`](crate::explain()) normalises it.
+/// A method gets all that any of them needs; it returns its map as it comes, and
+/// [`explain`](crate::explain()) normalises it.
 pub trait Explainer {
     /// Its name on the command line and in files, e.g. `grad-cam`.
     fn name(&self) -> &'static str;

@@ -1,5 +1,6 @@
 use candle_core::Tensor;
 use models::{Network, Tap};
+use ops::Node;
 
 use crate::{Error, Explainer, Result, Status, Subject, normalize};
 
@@ -62,7 +63,7 @@ pub fn explain(
     images: &Tensor,
     target: Target<'_>,
 ) -> Result<Explanation> {
-    let subject = Subject::new(network, tap, images)?;
+    let subject = Subject::new(network, tap, &Node::from(images))?;
     let logits = subject.logits()?;
     subject.explain(explainer, logits, target)
 }
@@ -122,6 +123,26 @@ pub fn predicted_class(logits: &[f32]) -> i64 {
         }
     }
     best.0 as i64
+}
+
+/// Of a set of classes the one with the highest logit, and of an empty set the highest of all.
+///
+/// # Shapes
+///
+/// - `logits`: `[K]`
+/// - `hot`: `[K]`, 1 where the class is in the set, else 0
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(explain::class_of_set(&[3.0, 1.0, 2.0], &[0, 1, 1]), 2);
+/// assert_eq!(explain::class_of_set(&[3.0, 1.0, 2.0], &[0, 0, 0]), 0);
+/// ```
+pub fn class_of_set(logits: &[f32], hot: &[u8]) -> i64 {
+    let empty = hot.iter().all(|&hot| hot == 0);
+    let candidate = |(&z, &hot)| if empty || hot != 0 { z } else { f32::NEG_INFINITY };
+    let candidates: Vec<f32> = logits.iter().zip(hot).map(candidate).collect();
+    predicted_class(&candidates)
 }
 
 fn check(target: &[i64], images: usize, classes: usize) -> Result<()> {

@@ -29,6 +29,32 @@ pub fn full_size(map: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec<f
     map
 }
 
+/// What of an image Eq. (1) protects: its map at full size, or nothing at all.
+///
+/// A map that is not ok (flat, or not finite) says of no place that it matters. Such an image
+/// is pushed everywhere; it has no consistency, whatever becomes of it.
+///
+/// # Shapes
+///
+/// - `map`: `[h, w]`
+/// - result: `[H, W]`
+///
+/// # Examples
+///
+/// ```
+/// let (map, from, to) = ([0.0, 1.0], (1, 2), (1, 4));
+/// assert_eq!(explain::protection(&map, true, from, to), explain::full_size(&map, from, to));
+/// assert_eq!(explain::protection(&map, false, from, to), [0.0; 4]);
+/// ```
+pub fn protection(
+    map: &[f32],
+    ok: bool,
+    from: (usize, usize),
+    to: (usize, usize),
+) -> Vec<f32> {
+    if ok { full_size(map, from, to) } else { vec![0.0; to.0 * to.1] }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

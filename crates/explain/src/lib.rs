@@ -20,8 +20,8 @@ mod xgrad_cam;
 
 pub use error::{Error, Result};
 pub use explainer::{Explainer, NAMES, Raw, by_name};
-pub use explanation::{Explanation, Target, explain, predicted_class};
-pub use full_size::full_size;
+pub use explanation::{Explanation, Target, class_of_set, explain, predicted_class};
+pub use full_size::{full_size, protection};
 pub use grad_cam::GradCam;
 pub use normalize::{Status, normalize};
 pub use subject::Subject;

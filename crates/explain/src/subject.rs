@@ -1,5 +1,6 @@
 use candle_core::Tensor;
 use models::{Mode, Network, Tap};
+use ops::{Gradients, Node};
 
 use crate::{Error, Result};
 
@@ -12,27 +13,29 @@ pub struct Subject<'a> {
     pub network: &'a Network,
     /// Where it is split.
     pub tap: &'a Tap,
-    /// The images, `[B, 3, H, W]`, pixels in \[0, 1\].
-    pub pixels: Tensor,
-    /// The network's activation at the tap, without gradients; `[B, C, h, w]`.
-    pub activation: Tensor,
+    /// The network's activation at the tap, `[B, C, h, w]`; it leads back to the pixels if
+    /// they were a variable.
+    pub activation: Node,
 }
 
 impl<'a> Subject<'a> {
     /// Runs the network up to the tap.
     ///
+    /// # Shapes
+    ///
+    /// - `pixels`: `[B, 3, H, W]`, in \[0, 1\]
+    ///
     /// # Errors
     ///
     /// If the network does not compute, or if its activation at the tap has no places that
     /// could be mapped.
-    pub fn new(network: &'a Network, tap: &'a Tap, pixels: &Tensor) -> Result<Self> {
-        let pixels = pixels.detach();
-        let activation = network.features(&pixels, tap, Mode::Eval)?.detach();
+    pub fn new(network: &'a Network, tap: &'a Tap, pixels: &Node) -> Result<Self> {
+        let activation = network.features(pixels, tap, Mode::Eval)?;
         if activation.rank() != 4 {
             let found = activation.dims().to_vec();
             return Err(Error::NoPlaces { tap: tap.name().to_owned(), found });
         }
-        Ok(Self { network, tap, pixels, activation })
+        Ok(Self { network, tap, activation })
     }
 
     /// Runs the rest of the network: the logits, `[B, K]`.
@@ -41,22 +44,49 @@ impl<'a> Subject<'a> {
     ///
     /// If the network does not compute.
     pub fn logits(&self) -> Result<Vec<f32>> {
-        let logits = self.network.head(&self.activation, self.tap, Mode::Eval)?;
+        let activation = Node::from(self.activation.tensor());
+        let logits = self.network.head(&activation, self.tap, Mode::Eval)?;
         Ok(logits.flatten_all()?.to_vec1()?)
     }
 
-    /// The images in these rows, which may repeat: several targets of one image, say.
+    /// The images in these rows, which may repeat: several targets of one image, say. Their
+    /// activation is a constant.
     ///
     /// # Errors
     ///
     /// If there is no such row.
     pub fn select(&self, rows: &[u32]) -> Result<Self> {
-        let rows = Tensor::new(rows, self.pixels.device())?;
-        Ok(Self {
-            network: self.network,
-            tap: self.tap,
-            pixels: self.pixels.index_select(&rows, 0)?,
-            activation: self.activation.index_select(&rows, 0)?,
-        })
+        let rows = Tensor::new(rows, self.activation.device())?;
+        let activation = Node::from(&self.activation.index_select(&rows, 0)?);
+        Ok(Self { network: self.network, tap: self.tap, activation })
+    }
+
+    /// The gradients of `Σ gradient ∘ logits` of the images in these rows, by the variable
+    /// that the pixels were: their rows of what the whole batch would give, bit by bit.
+    ///
+    /// # Shapes
+    ///
+    /// - `gradient`: `[R, K]`
+    /// - result: `[R, 3, H, W]`; nothing if the pixels were a constant
+    ///
+    /// # Errors
+    ///
+    /// If there is no such row, if the gradient has another shape, or if the network does
+    /// not compute.
+    pub fn backward(self, rows: &[u32], gradient: &Tensor) -> Result<Gradients> {
+        let at_tap = self.select(rows)?.gradient_at_tap(gradient)?;
+        Ok(self.activation.backward_rows(rows, &at_tap)?)
+    }
+
+    /// The gradient of `Σ gradient ∘ logits` by the activation, of its shape.
+    ///
+    /// In evaluation mode an image's logits depend on its own activation alone, so that one
+    /// pass serves the batch. The gradients of parameters are not computed.
+    pub(crate) fn gradient_at_tap(&self, gradient: &Tensor) -> Result<Tensor> {
+        let activation = Node::variable(&self.activation);
+        let logits = self.network.head(&activation, self.tap, Mode::Eval)?;
+        let gradients = logits.backward(gradient)?;
+        let gradient = gradients.get(&self.activation);
+        Ok(gradient.expect("the logits depend on the activation").clone())
     }
 }

@@ -5,6 +5,7 @@
 use candle_core::{Device, Tensor};
 use explain::{GradCam, Status, Subject, Target, XGradCam, explain, normalize};
 use models::{Arch, Mode, Network, Normalization};
+use ops::Node;
 
 const CLASSES: usize = 3;
 const TARGET: [i64; 2] = [2, 0];
@@ -34,7 +35,8 @@ fn assert_close(ours: &[f32], brute: &[f32], tolerance: f32) {
 fn at_the_last_layer_it_is_the_class_activation_map() {
     let network = network();
     let tap = network.resolve_tap(None).unwrap();
-    let activation = network.features(&images(), &tap, Mode::Eval).unwrap();
+    let pixels = Node::from(&images());
+    let activation = network.features(&pixels, &tap, Mode::Eval).unwrap();
     let (_, _, height, width) = activation.dims4().unwrap();
     let classifier: Vec<Vec<f32>> =
         network.state().unwrap()["fc.weight"].to_vec2().unwrap();
@@ -68,7 +70,7 @@ fn at_an_earlier_layer_it_is_what_central_differences_give() {
     const STEP: f32 = 1e-2;
     let network = network();
     let tap = network.resolve_tap(Some("layer3.1")).unwrap();
-    let subject = Subject::new(&network, &tap, &images()).unwrap();
+    let subject = Subject::new(&network, &tap, &Node::from(&images())).unwrap();
     let (_, channels, height, width) = subject.activation.dims4().unwrap();
     let area = height * width;
 
@@ -80,7 +82,7 @@ fn at_an_earlier_layer_it_is_what_central_differences_give() {
             .collect();
         let shape = (channels, channels, height, width);
         let raised = Tensor::from_vec(raised, shape, &Device::Cpu).unwrap();
-        let raised = raised.broadcast_add(&activation).unwrap();
+        let raised = Node::from(&raised.broadcast_add(&activation).unwrap());
         network.head(&raised, &tap, Mode::Eval).unwrap().to_vec2().unwrap()
     };
     let activation: Vec<Vec<Vec<f32>>> =

@@ -1,20 +1,104 @@
-//! The layers that the networks are made of.
+//! The layers that the networks are made of, and how a chain of them is run.
 
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor, Var};
-use ops::Pool2d;
+use candle_core::{Result, Var};
+use ops::{Activation, Fold, Node, Pool2d, Then};
 
 use crate::{Mode, init::Init, running::Running, store::Store};
 
 /// One step of a network.
-pub(crate) trait Layer: Send + Sync {
-    /// What the layer makes of `x`.
-    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor>;
+pub(crate) enum Layer {
+    Conv(Conv),
+    BatchNorm(BatchNorm),
+    Activation(Activation),
+    /// `MaxPool2d`.
+    MaxPool(Pool2d),
+    /// `AdaptiveAvgPool2d` to a square of this side.
+    AdaptivePool(usize),
+    /// `torch.flatten(x, 1)`.
+    Flatten,
+    Dropout(Dropout),
+    Linear(Linear),
+    /// Layers under one name.
+    Sequence(Vec<Layer>),
+    Residual(Residual),
 }
 
 /// Layers by torchvision's names, in the order in which they are applied.
-pub(crate) type Chain = Vec<(String, Box<dyn Layer>)>;
+pub(crate) type Chain = Vec<(String, Layer)>;
+
+/// Runs layers one after the other.
+///
+/// A convolution, its batch normalisation and its activation are one step where they follow
+/// each other; the result is the same, bit by bit, as if they were not.
+pub(crate) fn run<'a>(
+    layers: impl IntoIterator<Item = &'a Layer>,
+    x: Node,
+    mode: Mode,
+) -> Result<Node> {
+    let layers: Vec<&Layer> = layers.into_iter().collect();
+    let (mut rest, mut x) = (&layers[..], x);
+    while let [first, others @ ..] = rest {
+        (x, rest) = match rest {
+            [
+                Layer::Conv(conv),
+                Layer::BatchNorm(norm),
+                Layer::Activation(activation),
+                rest @ ..,
+            ] => {
+                let then = Then { activation: *activation, ..Then::NOTHING };
+                (normalized(conv, norm, &x, then, mode)?, rest)
+            }
+            [Layer::Conv(conv), Layer::BatchNorm(norm), rest @ ..] => {
+                (normalized(conv, norm, &x, Then::NOTHING, mode)?, rest)
+            }
+            [Layer::Conv(conv), Layer::Activation(activation), rest @ ..] => {
+                (conv.forward(&x, *activation, mode)?, rest)
+            }
+            [Layer::BatchNorm(norm), Layer::Activation(activation), rest @ ..] => {
+                let then = Then { activation: *activation, ..Then::NOTHING };
+                (norm.forward(&x, then, mode)?, rest)
+            }
+            _ => (first.forward(x, mode)?, others),
+        };
+    }
+    Ok(x)
+}
+
+/// `activation(norm(conv(x)) + shortcut)`; in evaluation with `norm` folded into `conv`.
+fn normalized(
+    conv: &Conv,
+    norm: &BatchNorm,
+    x: &Node,
+    then: Then<'_>,
+    mode: Mode,
+) -> Result<Node> {
+    match mode {
+        Mode::Eval if conv.bias.is_none() => {
+            let weight = conv.weight.as_detached_tensor();
+            ops::conv2d_folded(x, &weight, conv.geometry, &norm.fold()?, then)
+        }
+        _ => norm.forward(&conv.forward(x, Activation::Identity, mode)?, then, mode),
+    }
+}
+
+impl Layer {
+    fn forward(&self, x: Node, mode: Mode) -> Result<Node> {
+        match self {
+            Self::Conv(conv) => conv.forward(&x, Activation::Identity, mode),
+            Self::BatchNorm(norm) => norm.forward(&x, Then::NOTHING, mode),
+            Self::Activation(activation) => ops::activate(&x, *activation),
+            Self::MaxPool(pool) => ops::max_pool2d(&x, *pool),
+            Self::AdaptivePool(side) => ops::adaptive_avg_pool2d(&x, (*side, *side)),
+            Self::Flatten => x.flatten_from(1),
+            Self::Dropout(dropout) => dropout.forward(x, mode),
+            Self::Linear(linear) => linear.forward(&x, mode),
+            Self::Sequence(layers) => run(layers, x, mode),
+            Self::Residual(residual) => residual.forward(x, mode),
+        }
+    }
+}
 
 /// `Conv2d` with padding (kernel − 1) / 2.
 pub(crate) struct Conv {
@@ -72,10 +156,11 @@ impl Conv {
     }
 }
 
-impl Layer for Conv {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+impl Conv {
+    fn forward(&self, x: &Node, activation: Activation, mode: Mode) -> Result<Node> {
         let bias = self.bias.as_ref().map(|bias| mode.parameter(bias));
-        ops::conv2d(x, &mode.parameter(&self.weight), bias.as_ref(), self.geometry)
+        let weight = mode.parameter(&self.weight);
+        ops::conv2d_activated(x, &weight, bias.as_ref(), self.geometry, activation)
     }
 }
 
@@ -104,21 +189,22 @@ impl BatchNorm {
     }
 }
 
-impl Layer for BatchNorm {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let (weight, bias) = (mode.parameter(&self.weight), mode.parameter(&self.bias));
-        match mode {
-            Mode::Train { .. } => {
-                let (y, moments) = ops::batch_norm(x, &weight, &bias, Self::EPSILON)?;
-                self.running.update(&moments)?;
-                Ok(y)
-            }
-            Mode::Eval => {
-                let seen = self.running.get();
-                let (mean, variance) = (&seen.mean, &seen.variance);
-                ops::batch_norm_eval(x, &weight, &bias, mean, variance, Self::EPSILON)
-            }
+impl BatchNorm {
+    fn forward(&self, x: &Node, then: Then<'_>, mode: Mode) -> Result<Node> {
+        if mode == Mode::Eval {
+            return ops::batch_norm_eval(x, &self.fold()?, then);
         }
+        let (weight, bias) = (mode.parameter(&self.weight), mode.parameter(&self.bias));
+        let (y, moments) = ops::batch_norm(x, &weight, &bias, Self::EPSILON, then)?;
+        self.running.update(&moments)?;
+        Ok(y)
+    }
+
+    /// What it does in evaluation.
+    fn fold(&self) -> Result<Fold> {
+        let seen = self.running.get();
+        let (mean, variance) = (&seen.mean, &seen.variance);
+        Fold::new(&self.weight, &self.bias, mean, variance, Self::EPSILON)
     }
 }
 
@@ -143,54 +229,9 @@ impl Linear {
     }
 }
 
-impl Layer for Linear {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+impl Linear {
+    fn forward(&self, x: &Node, mode: Mode) -> Result<Node> {
         ops::linear(x, &mode.parameter(&self.weight), Some(&mode.parameter(&self.bias)))
-    }
-}
-
-/// `ReLU`.
-pub(crate) struct Relu;
-
-impl Layer for Relu {
-    fn forward(&self, x: &Tensor, _: Mode) -> Result<Tensor> {
-        ops::relu(x)
-    }
-}
-
-/// `ReLU6`.
-pub(crate) struct Relu6;
-
-impl Layer for Relu6 {
-    fn forward(&self, x: &Tensor, _: Mode) -> Result<Tensor> {
-        ops::relu6(x)
-    }
-}
-
-/// `MaxPool2d`.
-pub(crate) struct MaxPool(pub(crate) Pool2d);
-
-impl Layer for MaxPool {
-    fn forward(&self, x: &Tensor, _: Mode) -> Result<Tensor> {
-        ops::max_pool2d(x, self.0)
-    }
-}
-
-/// `AdaptiveAvgPool2d` to a square of this side.
-pub(crate) struct AdaptivePool(pub(crate) usize);
-
-impl Layer for AdaptivePool {
-    fn forward(&self, x: &Tensor, _: Mode) -> Result<Tensor> {
-        ops::adaptive_avg_pool2d(x, (self.0, self.0))
-    }
-}
-
-/// `torch.flatten(x, 1)`.
-pub(crate) struct Flatten;
-
-impl Layer for Flatten {
-    fn forward(&self, x: &Tensor, _: Mode) -> Result<Tensor> {
-        x.flatten_from(1)
     }
 }
 
@@ -202,24 +243,34 @@ pub(crate) struct Dropout {
     pub(crate) position: usize,
 }
 
-impl Layer for Dropout {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+impl Dropout {
+    fn forward(&self, x: Node, mode: Mode) -> Result<Node> {
         match mode {
             Mode::Train { dropout_seed } => {
                 // an odd factor spreads the places over the seeds
                 let place = (self.position as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                ops::dropout(x, self.p, dropout_seed.wrapping_add(place))
+                ops::dropout(&x, self.p, dropout_seed.wrapping_add(place))
             }
-            Mode::Eval => Ok(x.clone()),
+            Mode::Eval => Ok(x),
         }
     }
 }
 
-/// Layers one after the other.
-pub(crate) struct Sequence(pub(crate) Vec<Box<dyn Layer>>);
+/// `activation(norm(conv(inner(x))) + shortcut(x))`, the end of it in one step.
+pub(crate) struct Residual {
+    pub(crate) inner: Vec<Layer>,
+    pub(crate) conv: Conv,
+    pub(crate) norm: BatchNorm,
+    /// Empty where the input itself is added.
+    pub(crate) shortcut: Vec<Layer>,
+    pub(crate) activation: Activation,
+}
 
-impl Layer for Sequence {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.0.iter().try_fold(x.clone(), |x, layer| layer.forward(&x, mode))
+impl Residual {
+    fn forward(&self, x: Node, mode: Mode) -> Result<Node> {
+        let shortcut = run(&self.shortcut, x.clone(), mode)?;
+        let inner = run(&self.inner, x, mode)?;
+        let then = Then { shortcut: Some(&shortcut), activation: self.activation };
+        normalized(&self.conv, &self.norm, &inner, then, mode)
     }
 }

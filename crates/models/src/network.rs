@@ -1,10 +1,11 @@
 use std::{collections::BTreeMap, fmt};
 
 use candle_core::{Device, Tensor, Var};
+use ops::Node;
 
 use crate::{
     Arch, Error, Head, Result, Tap,
-    layer::{Chain, Layer},
+    layer::{self, Chain, Layer},
     mobilenet,
     resnet::{self, Block},
     store::{Store, Tensors},
@@ -27,10 +28,10 @@ pub enum Mode {
 
 impl Mode {
     /// A parameter as this mode uses it.
-    pub(crate) fn parameter(self, parameter: &Var) -> Tensor {
+    pub(crate) fn parameter(self, parameter: &Var) -> Node {
         match self {
-            Self::Train { .. } => parameter.as_tensor().clone(),
-            Self::Eval => parameter.as_detached_tensor(),
+            Self::Train { .. } => Node::from(parameter),
+            Self::Eval => Node::from(parameter.as_tensor()),
         }
     }
 }
@@ -57,10 +58,11 @@ impl Normalization {
 ///
 /// use candle_core::{DType, Device, Tensor};
 /// use models::{Arch, Head, Mode, Network, Normalization};
+/// use ops::Node;
 ///
 /// let norm = Normalization { mean: [0.5; 3], std: [0.25; 3] };
 /// let net = Network::new(Arch::Resnet20, 10, norm, 0)?;
-/// let pixels = Tensor::ones((1, 3, 64, 64), DType::F32, &Device::Cpu)?;
+/// let pixels = Node::from(&Tensor::ones((1, 3, 64, 64), DType::F32, &Device::Cpu)?);
 ///
 /// let tap = net.resolve_tap(None)?;
 /// let activation = net.features(&pixels, &tap, Mode::Eval)?;
@@ -179,10 +181,10 @@ impl Network {
     /// # Errors
     ///
     /// If the tap is another architecture's, or the image is too small for a layer.
-    pub fn features(&self, x: &Tensor, tap: &Tap, mode: Mode) -> Result<Tensor> {
+    pub fn features(&self, x: &Node, tap: &Tap, mode: Mode) -> Result<Node> {
         self.check(tap)?;
         let Normalization { mean, std } = &self.normalization;
-        Ok(run(&self.chain[..tap.length], ops::normalize(x, mean, std)?, mode)?)
+        run(&self.chain[..tap.length], ops::normalize(x, mean, std)?, mode)
     }
 
     /// The logits of an activation at `tap`: the blocks after it.
@@ -195,15 +197,15 @@ impl Network {
     /// # Errors
     ///
     /// If the tap is another architecture's, or the activation not of its shape.
-    pub fn head(&self, a: &Tensor, tap: &Tap, mode: Mode) -> Result<Tensor> {
+    pub fn head(&self, a: &Node, tap: &Tap, mode: Mode) -> Result<Node> {
         self.check(tap)?;
-        Ok(run(&self.chain[tap.length..], a.clone(), mode)?)
+        run(&self.chain[tap.length..], a.clone(), mode)
     }
 
     /// The logits: [`Self::head`] of [`Self::features`].
-    pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+    pub fn forward(&self, x: &Node, mode: Mode) -> Result<Node> {
         let Normalization { mean, std } = &self.normalization;
-        Ok(run(&self.chain, ops::normalize(x, mean, std)?, mode)?)
+        run(&self.chain, ops::normalize(x, mean, std)?, mode)
     }
 
     /// What is trained, by torchvision's names. Setting a variable changes the network.
@@ -250,10 +252,6 @@ impl fmt::Debug for Network {
     }
 }
 
-fn run(
-    blocks: &[(String, Box<dyn Layer>)],
-    x: Tensor,
-    mode: Mode,
-) -> candle_core::Result<Tensor> {
-    blocks.iter().try_fold(x, |x, (_, layer)| layer.forward(&x, mode))
+fn run(blocks: &[(String, Layer)], x: Node, mode: Mode) -> Result<Node> {
+    Ok(layer::run(blocks.iter().map(|(_, layer)| layer), x, mode)?)
 }

@@ -1,15 +1,11 @@
 //! Residual networks: He et al. 2015, as torchvision builds them.
 
-use candle_core::Tensor;
-use ops::Pool2d;
+use ops::{Activation, Pool2d};
 
 use crate::{
-    Mode, Result,
+    Result,
     init::Init,
-    layer::{
-        AdaptivePool, BatchNorm, Chain, Conv, Flatten, Layer, Linear, MaxPool, Relu,
-        Sequence,
-    },
+    layer::{BatchNorm, Chain, Conv, Layer, Linear, Residual},
     store::Store,
 };
 
@@ -27,7 +23,7 @@ pub(crate) enum Block {
 pub(crate) fn chain(store: &mut Store, block: Block, depths: [usize; 4]) -> Result<Chain> {
     let mut chain = stem(store, 64, 7, 2)?;
     let pool = Pool2d { kernel: (3, 3), stride: (2, 2), padding: (1, 1) };
-    chain.push(("maxpool".to_owned(), Box::new(MaxPool(pool))));
+    chain.push(("maxpool".to_owned(), Layer::MaxPool(pool)));
     let stages = [(64, depths[0]), (128, depths[1]), (256, depths[2]), (512, depths[3])];
     finish(store, chain, block, &stages)
 }
@@ -46,10 +42,10 @@ fn stem(store: &mut Store, width: usize, kernel: usize, stride: usize) -> Result
     Ok(vec![
         (
             "conv1".to_owned(),
-            Box::new(Conv::new(store, "conv1", (3, width), kernel, stride)?),
+            Layer::Conv(Conv::new(store, "conv1", (3, width), kernel, stride)?),
         ),
-        ("bn1".to_owned(), Box::new(BatchNorm::new(store, "bn1", width)?)),
-        ("relu".to_owned(), Box::new(Relu)),
+        ("bn1".to_owned(), Layer::BatchNorm(BatchNorm::new(store, "bn1", width)?)),
+        ("relu".to_owned(), Layer::Activation(Activation::Relu)),
     ])
 }
 
@@ -65,16 +61,16 @@ fn finish(
         for index in 0..depth {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
             let name = format!("layer{}.{index}", stage + 1);
-            let residual = Residual::new(store, &name, block, (inputs, width), stride)?;
-            chain.push((name, Box::new(residual)));
+            let residual = residual(store, &name, block, (inputs, width), stride)?;
+            chain.push((name, Layer::Residual(residual)));
             inputs = width * block.expansion();
         }
     }
-    chain.push(("avgpool".to_owned(), Box::new(AdaptivePool(1))));
-    chain.push(("flatten".to_owned(), Box::new(Flatten)));
+    chain.push(("avgpool".to_owned(), Layer::AdaptivePool(1)));
+    chain.push(("flatten".to_owned(), Layer::Flatten));
     let init = [Init::linear_default(inputs); 2];
     let fc = Linear::new(store, "fc", (inputs, store.classes()), init)?;
-    chain.push(("fc".to_owned(), Box::new(fc)));
+    chain.push(("fc".to_owned(), Layer::Linear(fc)));
     Ok(chain)
 }
 
@@ -105,49 +101,32 @@ impl Block {
 }
 
 /// relu(branch(x) + shortcut(x)).
-struct Residual {
-    branch: Sequence,
-    shortcut: Option<Sequence>,
-}
-
-impl Residual {
-    fn new(
-        store: &mut Store,
-        name: &str,
-        block: Block,
-        (inputs, width): (usize, usize),
-        stride: usize,
-    ) -> Result<Self> {
-        let mut branch: Vec<Box<dyn Layer>> = Vec::new();
-        let convolutions = block.convolutions(inputs, width, stride);
-        for (i, (from, to, kernel, stride)) in (1..).zip(convolutions) {
-            if i > 1 {
-                branch.push(Box::new(Relu));
-            }
-            let conv = format!("{name}.conv{i}");
-            branch.push(Box::new(Conv::new(store, &conv, (from, to), kernel, stride)?));
-            branch.push(Box::new(BatchNorm::new(store, &format!("{name}.bn{i}"), to)?));
-        }
-        let outputs = width * block.expansion();
-        let shortcut = if stride == 1 && inputs == outputs {
-            None
-        } else {
-            let conv = format!("{name}.downsample.0");
-            Some(Sequence(vec![
-                Box::new(Conv::new(store, &conv, (inputs, outputs), 1, stride)?),
-                Box::new(BatchNorm::new(store, &format!("{name}.downsample.1"), outputs)?),
-            ]))
-        };
-        Ok(Self { branch: Sequence(branch), shortcut })
+fn residual(
+    store: &mut Store,
+    name: &str,
+    block: Block,
+    (inputs, width): (usize, usize),
+    stride: usize,
+) -> Result<Residual> {
+    let mut branch = Vec::new();
+    let convolutions = block.convolutions(inputs, width, stride);
+    for (i, (from, to, kernel, stride)) in (1..).zip(convolutions) {
+        let conv =
+            Conv::new(store, &format!("{name}.conv{i}"), (from, to), kernel, stride)?;
+        branch.push((conv, BatchNorm::new(store, &format!("{name}.bn{i}"), to)?));
     }
-}
-
-impl Layer for Residual {
-    fn forward(&self, x: &Tensor, mode: Mode) -> candle_core::Result<Tensor> {
-        let branch = self.branch.forward(x, mode)?;
-        match &self.shortcut {
-            Some(shortcut) => ops::add_relu(&branch, &shortcut.forward(x, mode)?),
-            None => ops::add_relu(&branch, x),
-        }
+    let (conv, norm) = branch.pop().expect("a block has convolutions");
+    let activated = |(conv, norm)| {
+        [Layer::Conv(conv), Layer::BatchNorm(norm), Layer::Activation(Activation::Relu)]
+    };
+    let inner = branch.into_iter().flat_map(activated).collect();
+    let outputs = width * block.expansion();
+    let mut shortcut = Vec::new();
+    if stride != 1 || inputs != outputs {
+        let conv = format!("{name}.downsample.0");
+        let norm = format!("{name}.downsample.1");
+        shortcut.push(Layer::Conv(Conv::new(store, &conv, (inputs, outputs), 1, stride)?));
+        shortcut.push(Layer::BatchNorm(BatchNorm::new(store, &norm, outputs)?));
     }
+    Ok(Residual { inner, conv, norm, shortcut, activation: Activation::Relu })
 }

@@ -1,13 +1,11 @@
 //! VGG-16: Simonyan and Zisserman 2015, configuration D, as torchvision builds it.
 
-use ops::Pool2d;
+use ops::{Activation, Pool2d};
 
 use crate::{
     Result,
     init::Init,
-    layer::{
-        AdaptivePool, BatchNorm, Chain, Conv, Dropout, Flatten, Linear, MaxPool, Relu,
-    },
+    layer::{BatchNorm, Chain, Conv, Dropout, Layer, Linear},
     store::Store,
 };
 
@@ -25,20 +23,21 @@ pub(crate) fn chain(store: &mut Store, batch_norm: bool) -> Result<Chain> {
         for &outputs in stage {
             let name = numbered("features", chain.len());
             let conv = Conv::biased(store, &name, (inputs, outputs))?;
-            chain.push((name, Box::new(conv)));
+            chain.push((name, Layer::Conv(conv)));
             if batch_norm {
                 let name = numbered("features", chain.len());
                 let norm = BatchNorm::new(store, &name, outputs)?;
-                chain.push((name, Box::new(norm)));
+                chain.push((name, Layer::BatchNorm(norm)));
             }
-            chain.push((numbered("features", chain.len()), Box::new(Relu)));
+            let relu = Layer::Activation(Activation::Relu);
+            chain.push((numbered("features", chain.len()), relu));
             inputs = outputs;
         }
         let halve = Pool2d { kernel: (2, 2), stride: (2, 2), padding: (0, 0) };
-        chain.push((numbered("features", chain.len()), Box::new(MaxPool(halve))));
+        chain.push((numbered("features", chain.len()), Layer::MaxPool(halve)));
     }
-    chain.push(("avgpool".to_owned(), Box::new(AdaptivePool(SIDE))));
-    chain.push(("flatten".to_owned(), Box::new(Flatten)));
+    chain.push(("avgpool".to_owned(), Layer::AdaptivePool(SIDE)));
+    chain.push(("flatten".to_owned(), Layer::Flatten));
     classify(store, &mut chain, inputs * SIDE * SIDE)?;
     Ok(chain)
 }
@@ -53,13 +52,14 @@ fn classify(store: &mut Store, chain: &mut Chain, inputs: usize) -> Result<()> {
     };
     for (index, channels) in [(0, (inputs, 4096)), (3, (4096, 4096))] {
         let (name, layer) = linear(index, channels)?;
-        chain.push((name, Box::new(layer)));
-        chain.push((numbered("classifier", index + 1), Box::new(Relu)));
+        chain.push((name, Layer::Linear(layer)));
+        let relu = Layer::Activation(Activation::Relu);
+        chain.push((numbered("classifier", index + 1), relu));
         let dropout = Dropout { p: 0.5, position: first + index + 2 };
-        chain.push((numbered("classifier", index + 2), Box::new(dropout)));
+        chain.push((numbered("classifier", index + 2), Layer::Dropout(dropout)));
     }
     let (name, layer) = linear(6, (4096, classes))?;
-    chain.push((name, Box::new(layer)));
+    chain.push((name, Layer::Linear(layer)));
     Ok(())
 }
 

@@ -1,8 +1,59 @@
 //! Rectified linear units.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 
-use crate::{map, storage};
+use crate::{
+    Node, map,
+    node::{Operator, Way},
+    storage,
+};
+
+/// What is made of each value at the end of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    Identity,
+    /// `max(x, 0)`
+    Relu,
+    /// `min(max(x, 0), 6)`
+    Relu6,
+}
+
+/// An activation as bounds: what lies outside is replaced by them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bounds {
+    low: f32,
+    high: f32,
+}
+
+impl Activation {
+    pub(crate) fn bounds(self) -> Bounds {
+        match self {
+            Self::Identity => Bounds::NONE,
+            Self::Relu => Bounds { low: 0.0, ..Bounds::NONE },
+            Self::Relu6 => Bounds { low: 0.0, high: 6.0 },
+        }
+    }
+}
+
+impl Bounds {
+    /// Those of the identity.
+    pub(crate) const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
+
+    /// The activation of `x`; comparisons that are false let NaN pass.
+    #[inline]
+    pub(crate) fn clip(self, x: f32) -> f32 {
+        let x = if x <= self.low { self.low } else { x };
+        if x >= self.high { self.high } else { x }
+    }
+
+    /// The gradient `d` of the result `y` as one of the argument: two selections, no branch.
+    #[inline]
+    pub(crate) fn pass(self, y: f32, d: f32) -> f32 {
+        let d = if y <= self.low { 0.0 } else { d };
+        if y >= self.high { 0.0 } else { d }
+    }
+}
 
 /// Rectified linear unit (Nair and Hinton, 2010), `max(x, 0)`.
 ///
@@ -12,20 +63,25 @@ use crate::{map, storage};
 ///
 /// Any; the result has the shape of `x`.
 ///
+/// # Errors
+///
+/// If `x` is not f32 on the CPU, as for every operator.
+///
 /// # Examples
 ///
 /// ```
-/// use candle_core::{Device, Var};
+/// use candle_core::{Device, Tensor};
+/// use ops::Node;
 ///
-/// let x = Var::new(&[-1f32, 0.0, 2.0], &Device::Cpu)?;
-/// let y = ops::relu(&x)?;
+/// let x = Tensor::new(&[-1f32, 0.0, 2.0], &Device::Cpu)?;
+/// let y = ops::relu(&Node::variable(&x))?;
 /// assert_eq!(y.to_vec1::<f32>()?, [0.0, 0.0, 2.0]);
-/// let gradients = y.backward()?;
+/// let gradients = y.backward(&Tensor::new(&[1f32, 1.0, 1.0], &Device::Cpu)?)?;
 /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f32>()?, [0.0, 0.0, 1.0]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn relu(x: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Clip { high: f32::INFINITY })
+pub fn relu(x: &Node) -> Result<Node> {
+    activate(x, Activation::Relu)
 }
 
 /// Rectified linear unit that saturates at 6 (`MobileNetV2`), `min(max(x, 0), 6)`.
@@ -39,17 +95,31 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 /// # Examples
 ///
 /// ```
-/// use candle_core::{Device, Var};
+/// use candle_core::{Device, Tensor};
+/// use ops::Node;
 ///
-/// let x = Var::new(&[-1f32, 0.0, 2.0, 6.0, 7.0], &Device::Cpu)?;
-/// let y = ops::relu6(&x)?;
+/// let x = Tensor::new(&[-1f32, 0.0, 2.0, 6.0, 7.0], &Device::Cpu)?;
+/// let y = ops::relu6(&Node::variable(&x))?;
 /// assert_eq!(y.to_vec1::<f32>()?, [0.0, 0.0, 2.0, 6.0, 6.0]);
-/// let gradients = y.backward()?;
+/// let gradients = y.backward(&x.ones_like()?)?;
 /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f32>()?, [0.0, 0.0, 1.0, 0.0, 0.0]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn relu6(x: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Clip { high: 6.0 })
+pub fn relu6(x: &Node) -> Result<Node> {
+    activate(x, Activation::Relu6)
+}
+
+/// The activation of every value.
+///
+/// # Shapes
+///
+/// Any; the result has the shape of `x`.
+pub fn activate(x: &Node, activation: Activation) -> Result<Node> {
+    let bounds = activation.bounds();
+    let values = x.contiguous()?;
+    let y = map::map(&storage::read(&values)?, |x| bounds.clip(x));
+    let y = storage::tensor(y, x.shape())?;
+    Ok(Node::of(y.clone(), &[x], Clip { y, bounds }))
 }
 
 /// The end of a residual block (He et al., 2016), `max(a + b, 0)`, in one pass.
@@ -66,95 +136,42 @@ pub fn relu6(x: &Tensor) -> Result<Tensor> {
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
+/// use ops::Node;
 ///
 /// let a = Tensor::new(&[1f32, -3.0], &Device::Cpu)?;
 /// let b = Tensor::new(&[1f32, 2.0], &Device::Cpu)?;
-/// assert_eq!(ops::add_relu(&a, &b)?.to_vec1::<f32>()?, [2.0, 0.0]);
+/// let y = ops::add_relu(&Node::from(&a), &Node::from(&b))?;
+/// assert_eq!(y.to_vec1::<f32>()?, [2.0, 0.0]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn add_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+pub fn add_relu(a: &Node, b: &Node) -> Result<Node> {
     if a.shape() != b.shape() {
         bail!("add_relu: shapes differ, {:?} and {:?}", a.shape(), b.shape());
     }
-    a.contiguous()?.apply_op2(&b.contiguous()?, AddRelu)
+    let bounds = Activation::Relu.bounds();
+    let (u, v) = (a.contiguous()?, b.contiguous()?);
+    let y = map::zip(&storage::read(&u)?, &storage::read(&v)?, |a, b| bounds.clip(a + b));
+    let y = storage::tensor(y, a.shape())?;
+    Ok(Node::of(y.clone(), &[a, b], Clip { y, bounds }))
 }
 
-struct Clip {
-    high: f32,
-}
-
-impl CustomOp1 for Clip {
-    fn name(&self) -> &'static str {
-        "relu"
-    }
-
-    fn cpu_fwd(
-        &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let high = self.high;
-        let y = map::map(storage::slice(storage, layout)?, move |x| clip(x, high));
-        Ok((CpuStorage::F32(y), layout.shape().clone()))
-    }
-
-    fn bwd(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        if !x.track_op() {
-            return Ok(None);
-        }
-        backward(y, dy, self.high).map(Some)
-    }
-}
-
-struct AddRelu;
-
-impl CustomOp2 for AddRelu {
-    fn name(&self) -> &'static str {
-        "add_relu"
-    }
-
-    fn cpu_fwd(
-        &self,
-        a: &CpuStorage,
-        a_layout: &Layout,
-        b: &CpuStorage,
-        b_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (a, b) = (storage::slice(a, a_layout)?, storage::slice(b, b_layout)?);
-        let y = map::zip(a, b, |a, b| clip(a + b, f32::INFINITY));
-        Ok((CpuStorage::F32(y), a_layout.shape().clone()))
-    }
-
-    fn bwd(
-        &self,
-        a: &Tensor,
-        b: &Tensor,
-        y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let dx = backward(y, dy, f32::INFINITY)?;
-        Ok((a.track_op().then(|| dx.clone()), b.track_op().then_some(dx)))
-    }
-}
-
-/// Comparisons that are false let NaN pass.
-#[inline]
-fn clip(x: f32, high: f32) -> f32 {
-    let x = if x <= 0.0 { 0.0 } else { x };
-    if x >= high { high } else { x }
-}
-
-fn backward(y: &Tensor, dy: &Tensor, high: f32) -> Result<Tensor> {
-    let dx = storage::with(y, |y| {
-        storage::with(dy, |dy| {
-            map::zip(y, dy, move |y, d| {
-                // two selections, no branch
-                let d = if y <= 0.0 { 0.0 } else { d };
-                if y >= high { 0.0 } else { d }
-            })
-        })
-    })??;
+/// The gradient of what `bounds` made `y` of.
+pub(crate) fn passed(y: &Tensor, dy: &Tensor, bounds: Bounds) -> Result<Tensor> {
+    let dx = map::zip(&storage::read(y)?, &storage::read(dy)?, |y, d| bounds.pass(y, d));
     storage::tensor(dx, y.shape())
+}
+
+/// Of a value, or of the sum of several.
+#[derive(Debug)]
+struct Clip {
+    y: Tensor,
+    bounds: Bounds,
+}
+
+impl Operator for Clip {
+    fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
+        Ok(way.each(&passed(&way.rows_of(&self.y)?, dy, self.bounds)?))
+    }
 }
 
 #[cfg(test)]
@@ -166,6 +183,7 @@ mod tests {
     #[test]
     fn a_number_that_is_none_stays_visible() -> Result<()> {
         let x = Tensor::new(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY], &Device::Cpu)?;
+        let x = Node::from(&x);
         let y = relu(&x)?.to_vec1::<f32>()?;
         assert!(y[0].is_nan() && y[1] == f32::INFINITY && y[2] == 0.0, "{y:?}");
         let y = relu6(&x)?.to_vec1::<f32>()?;
@@ -176,7 +194,7 @@ mod tests {
     #[test]
     fn the_shapes_of_a_residual_join_must_agree() -> Result<()> {
         let a = Tensor::zeros((2, 3), candle_core::DType::F32, &Device::Cpu)?;
-        assert!(add_relu(&a, &a.t()?).is_err());
+        assert!(add_relu(&Node::from(&a), &Node::from(&a.t()?)).is_err());
         Ok(())
     }
 }

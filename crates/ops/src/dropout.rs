@@ -1,10 +1,14 @@
 //! Dropout with a mask that depends on nothing but the seed.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{map, storage};
+use crate::{
+    Node, map,
+    node::{Operator, Way},
+    storage,
+};
 
 /// Values that share one stream of random numbers.
 const CHUNK: usize = 1 << 12;
@@ -33,23 +37,27 @@ const CHUNK: usize = 1 << 12;
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};
+/// use ops::Node;
 ///
-/// let x = Tensor::ones(1000, DType::F32, &Device::Cpu)?;
+/// let x = Node::from(&Tensor::ones(1000, DType::F32, &Device::Cpu)?);
 /// let y = ops::dropout(&x, 0.5, 7)?.to_vec1::<f32>()?;
 /// assert!(y.iter().all(|&v| v == 0.0 || v == 2.0));
 /// assert!((400..600).contains(&y.iter().filter(|&&v| v == 0.0).count()));
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn dropout(x: &Tensor, p: f32, seed: u64) -> Result<Tensor> {
+pub fn dropout(x: &Node, p: f32, seed: u64) -> Result<Node> {
     if !(0.0..1.0).contains(&p) {
         bail!("dropout: expected a probability in 0..1, found {p}");
     }
     if p == 0.0 {
         return Ok(x.clone());
     }
-    x.contiguous()?.apply_op1(Dropout { p, seed })
+    let operator = Dropout { p, seed };
+    let y = operator.apply(&storage::read(&x.contiguous()?)?);
+    Ok(Node::of(storage::tensor(y, x.shape())?, &[x], operator))
 }
 
+#[derive(Debug)]
 struct Dropout {
     p: f32,
     seed: u64,
@@ -72,40 +80,25 @@ impl Dropout {
     }
 }
 
-impl CustomOp1 for Dropout {
-    fn name(&self) -> &'static str {
-        "dropout"
-    }
-
-    fn cpu_fwd(
-        &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let y = self.apply(storage::slice(storage, layout)?);
-        Ok((CpuStorage::F32(y), layout.shape().clone()))
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        if !x.track_op() {
-            return Ok(None);
-        }
-        let dx = storage::with(dy, |dy| self.apply(dy))?;
-        storage::tensor(dx, x.shape()).map(Some)
+impl Operator for Dropout {
+    fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
+        way.expect_all_rows("dropout")?;
+        let dx = self.apply(&storage::read(dy)?);
+        Ok(vec![Some(storage::tensor(dx, dy.shape())?)])
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device, Var};
+    use candle_core::{DType, Device};
 
     use super::*;
 
     #[test]
     fn the_gradient_has_the_mask_of_the_values() -> Result<()> {
-        let x = Var::ones((3, 2001), DType::F32, &Device::Cpu)?;
-        let y = dropout(&x, 0.3, 5)?;
-        let gradients = y.backward()?;
+        let x = Tensor::ones((3, 2001), DType::F32, &Device::Cpu)?;
+        let y = dropout(&Node::variable(&x), 0.3, 5)?;
+        let gradients = y.clone().backward(&x)?;
         let dx = gradients.get(&x).unwrap().to_vec2::<f32>()?;
         assert_eq!(dx, y.to_vec2::<f32>()?);
         Ok(())
@@ -114,7 +107,7 @@ mod tests {
     #[test]
     fn the_mask_depends_on_the_seed_and_not_on_the_threads() -> Result<()> {
         let x = Tensor::ones(3 * CHUNK + 5, DType::F32, &Device::Cpu)?;
-        let mask = |seed| dropout(&x, 0.5, seed)?.to_vec1::<f32>();
+        let mask = |seed| dropout(&Node::from(&x), 0.5, seed)?.to_vec1::<f32>();
         let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         assert_eq!(one.install(|| mask(1))?, mask(1)?);
         assert_ne!(mask(1)?, mask(2)?);
@@ -126,7 +119,7 @@ mod tests {
     #[test]
     fn the_mean_is_kept() -> Result<()> {
         let x = Tensor::ones(100_000, DType::F32, &Device::Cpu)?;
-        let mean = dropout(&x, 0.2, 0)?.mean_all()?.to_scalar::<f32>()?;
+        let mean = dropout(&Node::from(&x), 0.2, 0)?.mean_all()?.to_scalar::<f32>()?;
         // five standard deviations of the mean: sqrt(p / (1 - p) / n) = 0.0016
         assert!((mean - 1.0).abs() < 0.008, "{mean}");
         Ok(())
@@ -134,7 +127,7 @@ mod tests {
 
     #[test]
     fn zero_is_the_identity_and_one_is_refused() -> Result<()> {
-        let x = Tensor::new(&[1f32, 2.0], &Device::Cpu)?;
+        let x = Node::from(&Tensor::new(&[1f32, 2.0], &Device::Cpu)?);
         assert_eq!(dropout(&x, 0.0, 0)?.to_vec1::<f32>()?, [1.0, 2.0]);
         for p in [1.0, -0.1, f32::NAN] {
             assert!(dropout(&x, p, 0).is_err());

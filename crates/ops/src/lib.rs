@@ -1,8 +1,8 @@
 //! Differentiable operators with exact gradients, on the CPU, in f32 and NCHW order.
 //!
-//! Candle's own are slow here, and some of their gradients are wrong or missing. Each of
-//! these is a custom operator with a forward and a backward pass of its own, checked by
-//! central differences and against `PyTorch`. What they have in common:
+//! Candle's own are slow here, and some of their gradients are wrong or missing. These
+//! compute over candle's tensors and remember on a tape of their own, the [`Node`]; each is
+//! checked by central differences and against `PyTorch`. What they have in common:
 //!
 //! - A gradient is computed only for an argument that leads to a variable.
 //! - A result does not depend on the number of threads, and in evaluation mode a
@@ -23,16 +23,19 @@ mod dropout;
 mod linear;
 mod loss;
 mod map;
+mod node;
 mod normalize;
 mod pool;
+mod simd;
 mod storage;
 mod sums;
 
-pub use activation::{add_relu, relu, relu6};
-pub use batch_norm::{Moments, batch_norm, batch_norm_eval};
-pub use conv::{Conv2d, conv2d};
+pub use activation::{Activation, activate, add_relu, relu, relu6};
+pub use batch_norm::{Fold, Moments, Then, batch_norm, batch_norm_eval};
+pub use conv::{Conv2d, conv2d, conv2d_activated, conv2d_folded};
 pub use dropout::dropout;
 pub use linear::linear;
-pub use loss::{bce_with_logits, cross_entropy, log_softmax};
+pub use loss::{bce_with_logits, cross_entropy};
+pub use node::{Gradients, Node};
 pub use normalize::normalize;
 pub use pool::{Pool2d, adaptive_avg_pool2d, avg_pool2d, max_pool2d};

@@ -2,15 +2,17 @@
 
 #![expect(unsafe_code, reason = "matrix products through pointers")]
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 use gemm::Parallelism;
 use rayon::prelude::*;
 
 use crate::{
+    Node,
     conv::{
         kernel::{LEFT, RIGHT, Stretches, dots},
         shared::filled,
     },
+    node::{Operator, Way},
     storage,
 };
 
@@ -31,23 +33,15 @@ use crate::{
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
+/// use ops::Node;
 ///
-/// let x = Tensor::new(&[[1f32, 2.0]], &Device::Cpu)?;
-/// let w = Tensor::new(&[[1f32, 0.0], [3.0, 4.0]], &Device::Cpu)?;
-/// let b = Tensor::new(&[0.5f32, 0.0], &Device::Cpu)?;
+/// let x = Node::from(&Tensor::new(&[[1f32, 2.0]], &Device::Cpu)?);
+/// let w = Node::from(&Tensor::new(&[[1f32, 0.0], [3.0, 4.0]], &Device::Cpu)?);
+/// let b = Node::from(&Tensor::new(&[0.5f32, 0.0], &Device::Cpu)?);
 /// assert_eq!(ops::linear(&x, &w, Some(&b))?.to_vec2::<f32>()?, [[1.5, 11.0]]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn linear(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    for tensor in [Some(x), Some(w), bias].into_iter().flatten() {
-        if tensor.dtype() != candle_core::DType::F32 || !tensor.device().is_cpu() {
-            bail!(
-                "linear expects f32 on the CPU, found {:?} on {:?}",
-                tensor.dtype(),
-                tensor.device().location(),
-            );
-        }
-    }
+pub fn linear(x: &Node, w: &Node, bias: Option<&Node>) -> Result<Node> {
     let (&[rows, inputs], &[outputs, expected]) = (x.dims(), w.dims()) else {
         bail!(
             "linear expects [N, in] and [out, in], found {:?} and {:?}",
@@ -58,18 +52,30 @@ pub fn linear(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     if inputs != expected || rows * inputs * outputs == 0 {
         bail!("linear: input {:?} and weights {:?} do not fit", x.dims(), w.dims());
     }
-    let (x, w) = (x.contiguous()?, w.contiguous()?);
-    let operator = Linear { rows, inputs, outputs };
-    match bias {
-        None => x.apply_op2(&w, operator),
-        Some(bias) if bias.dims() == [outputs] => {
-            x.apply_op3(&w, &bias.contiguous()?, operator)
-        }
-        Some(bias) => bail!("linear expects a bias [{outputs}], found {:?}", bias.dims()),
+    if let Some(bias) = bias
+        && bias.dims() != [outputs]
+    {
+        bail!("linear expects a bias [{outputs}], found {:?}", bias.dims());
     }
+    let sizes = Sizes { rows, inputs, outputs };
+    let (x_values, w_values) = (x.contiguous()?, w.contiguous()?);
+    let bias_values = bias.map(Node::contiguous).transpose()?;
+    let y = {
+        let bias = bias_values.as_ref().map(storage::read).transpose()?;
+        sizes.forward(
+            &storage::read(&x_values)?,
+            &storage::read(&w_values)?,
+            bias.as_deref(),
+        )
+    };
+    let y = storage::tensor(y, (rows, outputs))?;
+    let mut arguments = vec![x, w];
+    arguments.extend(bias);
+    Ok(Node::of(y, &arguments, Linear { sizes, x: x_values, w: w_values }))
 }
 
-struct Linear {
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
     rows: usize,
     inputs: usize,
     outputs: usize,
@@ -80,14 +86,14 @@ const INPUTS: usize = 2048;
 /// Outputs of a task.
 const OUTPUTS: usize = 16;
 
-impl Linear {
+impl Sizes {
     /// Scalar products of rows of `x` with rows of `w`, block by block of their elements:
     /// the order of a sum depends on the number of inputs alone.
-    fn forward(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> (CpuStorage, Shape) {
+    fn forward(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let &Self { rows, inputs, outputs } = self;
         let tasks = outputs.div_ceil(OUTPUTS);
         // SAFETY: each task writes its outputs of every row.
-        let y = unsafe {
+        unsafe {
             filled(rows * outputs, |y| {
                 (0..tasks).into_par_iter().for_each(|task| {
                     let first = task * OUTPUTS;
@@ -102,8 +108,7 @@ impl Linear {
                     }
                 });
             })
-        };
-        (CpuStorage::F32(y), (rows, outputs).into())
+        }
     }
 
     /// `x w^T` for a few rows of the weights, `[row of x][row of w]`.
@@ -159,26 +164,15 @@ impl Linear {
         )
     }
 
-    fn backward(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (want_dx, want_dw) = (x.track_op(), w.track_op());
-        let (dx, dw) = storage::with(x, |x| {
-            storage::with(w, |w| {
-                storage::with(dy, |dy| {
-                    (
-                        want_dx.then(|| self.backward_data(dy, w)),
-                        want_dw.then(|| self.backward_weight(x, dy)),
-                    )
-                })
-            })
-        })???;
-        let dx = dx.map(|dx| storage::tensor(dx, x.shape())).transpose()?;
-        let dw = dw.map(|dw| storage::tensor(dw, w.shape())).transpose()?;
-        Ok((dx, dw))
+    /// `db`, the sums of the columns of `dy`.
+    fn backward_bias(&self, dy: &[f32]) -> Vec<f32> {
+        let mut sums = vec![0f64; self.outputs];
+        for dy in dy.chunks_exact(self.outputs) {
+            for (sum, &dy) in sums.iter_mut().zip(dy) {
+                *sum += f64::from(dy);
+            }
+        }
+        sums.into_iter().map(|sum| sum as f32).collect()
     }
 }
 
@@ -233,74 +227,27 @@ fn product(
     }
 }
 
-impl CustomOp2 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        w: &CpuStorage,
-        w_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        Ok(self.forward(storage::slice(x, x_layout)?, storage::slice(w, w_layout)?, None))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        self.backward(x, w, dy)
-    }
+#[derive(Debug)]
+struct Linear {
+    sizes: Sizes,
+    x: Tensor,
+    w: Tensor,
 }
 
-impl CustomOp3 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        w: &CpuStorage,
-        w_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let bias = storage::slice(bias, bias_layout)?;
-        let (x, w) = (storage::slice(x, x_layout)?, storage::slice(w, w_layout)?);
-        Ok(self.forward(x, w, Some(bias)))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        bias: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (dx, dw) = self.backward(x, w, dy)?;
-        let sums = |dy: &[f32]| {
-            let mut sums = vec![0f64; self.outputs];
-            for dy in dy.chunks_exact(self.outputs) {
-                for (sum, &dy) in sums.iter_mut().zip(dy) {
-                    *sum += f64::from(dy);
-                }
-            }
-            sums.into_iter().map(|sum| sum as f32).collect()
-        };
-        let db = if bias.track_op() {
-            Some(storage::tensor(storage::with(dy, sums)?, bias.shape())?)
-        } else {
-            None
-        };
-        Ok((dx, dw, db))
+impl Operator for Linear {
+    fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
+        let sizes = Sizes { rows: dy.dim(0)?, ..self.sizes };
+        let x = way.rows_of(&self.x)?;
+        let (x, w, dy) = (storage::read(&x)?, storage::read(&self.w)?, storage::read(dy)?);
+        let shape = (sizes.rows, sizes.inputs);
+        let dx = || storage::tensor(sizes.backward_data(&dy, &w), shape);
+        let dw = || storage::tensor(sizes.backward_weight(&x, &dy), self.w.shape());
+        let mut gradients =
+            vec![way.wants(0).then(dx).transpose()?, way.wants(1).then(dw).transpose()?];
+        if let Some(bias) = way.argument(2) {
+            let db = || storage::tensor(sizes.backward_bias(&dy), sizes.outputs);
+            gradients.push(bias.then(db).transpose()?);
+        }
+        Ok(gradients)
     }
 }

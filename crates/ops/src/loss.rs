@@ -1,33 +1,12 @@
 //! Losses of logits, one value per sample, for the caller to weight.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 
-use crate::{softmax, storage};
-
-/// Logarithms of the probabilities of exclusive classes, `z_k - ln Σ exp(z_j)`.
-///
-/// # Shapes
-///
-/// - `logits`: `[N, K]`
-/// - result: `[N, K]`
-///
-/// # Errors
-///
-/// If there are no classes.
-///
-/// # Examples
-///
-/// ```
-/// use candle_core::{Device, Tensor};
-///
-/// let z = Tensor::new(&[[7f32, 7.0]], &Device::Cpu)?;
-/// assert_eq!(ops::log_softmax(&z)?.to_vec2::<f32>()?, [[-2f32.ln(), -2f32.ln()]]);
-/// # Ok::<(), candle_core::Error>(())
-/// ```
-pub fn log_softmax(logits: &Tensor) -> Result<Tensor> {
-    let (_, classes) = shape(logits)?;
-    logits.contiguous()?.apply_op1(LogSoftmax { classes })
-}
+use crate::{
+    Node,
+    node::{Operator, Way},
+    softmax, storage,
+};
 
 /// Cross entropy of each sample with its class, `-ln softmax(z)_target`.
 ///
@@ -47,16 +26,17 @@ pub fn log_softmax(logits: &Tensor) -> Result<Tensor> {
 /// # Examples
 ///
 /// ```
-/// use candle_core::{Device, Var};
+/// use candle_core::{Device, Tensor};
+/// use ops::Node;
 ///
-/// let z = Var::new(&[[0f32, 0.0]], &Device::Cpu)?;
-/// let loss = ops::cross_entropy(&z, &[1])?;
+/// let z = Tensor::new(&[[0f32, 0.0]], &Device::Cpu)?;
+/// let loss = ops::cross_entropy(&Node::variable(&z), &[1])?;
 /// assert_eq!(loss.to_vec1::<f32>()?, [2f32.ln()]);
-/// let gradients = loss.backward()?;
+/// let gradients = loss.backward(&Tensor::new(&[1f32], &Device::Cpu)?)?;
 /// assert_eq!(gradients.get(&z).unwrap().to_vec2::<f32>()?, [[0.5, -0.5]]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn cross_entropy(logits: &Tensor, target: &[i64]) -> Result<Tensor> {
+pub fn cross_entropy(logits: &Node, target: &[i64]) -> Result<Node> {
     let (samples, classes) = shape(logits)?;
     if target.len() != samples {
         bail!("cross_entropy: expected {samples} targets, found {}", target.len());
@@ -65,8 +45,15 @@ pub fn cross_entropy(logits: &Tensor, target: &[i64]) -> Result<Tensor> {
         Ok(t) if t < classes => Ok(t),
         _ => bail!("cross_entropy: expected a class in 0..{classes}, found {t} at {i}"),
     };
-    let labels = target.iter().enumerate().map(label).collect::<Result<_>>()?;
-    logits.contiguous()?.apply_op1(CrossEntropy { classes, labels })
+    let labels = target.iter().enumerate().map(label).collect::<Result<Vec<_>>>()?;
+    let z = logits.contiguous()?;
+    let losses = {
+        let values = storage::read(&z)?;
+        let rows = values.chunks(classes).zip(&labels);
+        rows.map(|(z, t)| softmax::cross_entropy(z, *t)).collect()
+    };
+    let losses = storage::tensor(losses, samples)?;
+    Ok(Node::of(losses, &[logits], CrossEntropy { z, labels }))
 }
 
 /// Binary cross entropy of each sample, the mean over its `K` independent labels.
@@ -89,21 +76,32 @@ pub fn cross_entropy(logits: &Tensor, target: &[i64]) -> Result<Tensor> {
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
+/// use ops::Node;
 ///
-/// let z = Tensor::new(&[[0f32, 100.0]], &Device::Cpu)?;
+/// let z = Node::from(&Tensor::new(&[[0f32, 100.0]], &Device::Cpu)?);
 /// let t = Tensor::new(&[[1f32, 0.0]], &Device::Cpu)?;
 /// let loss = ops::bce_with_logits(&z, &t)?.to_vec1::<f32>()?;
 /// assert_eq!(loss, [(2f32.ln() + 100.0) / 2.0]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn bce_with_logits(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
-    let (_, classes) = shape(logits)?;
+pub fn bce_with_logits(logits: &Node, targets: &Tensor) -> Result<Node> {
+    let (samples, classes) = shape(logits)?;
     if logits.shape() != targets.shape() {
         let (expected, found) = (logits.shape(), targets.shape());
         bail!("bce_with_logits: expected targets of shape {expected:?}, found {found:?}");
     }
-    let targets = storage::with(targets, <[f32]>::to_vec)?;
-    logits.contiguous()?.apply_op1(BinaryCrossEntropy { classes, targets })
+    let (z, targets) = (logits.contiguous()?, targets.contiguous()?);
+    let losses = {
+        let (z, t) = (storage::read(&z)?, storage::read(&targets)?);
+        let loss = |(z, t): (&[f32], &[f32])| {
+            let pairs = z.iter().zip(t);
+            let loss = pairs.map(|(z, t)| softmax::binary(f64::from(*z), f64::from(*t)));
+            (loss.sum::<f64>() / classes as f64) as f32
+        };
+        z.chunks(classes).zip(t.chunks(classes)).map(loss).collect()
+    };
+    let losses = storage::tensor(losses, samples)?;
+    Ok(Node::of(losses, &[logits], BinaryCrossEntropy { z, targets }))
 }
 
 fn shape(logits: &Tensor) -> Result<(usize, usize)> {
@@ -114,125 +112,54 @@ fn shape(logits: &Tensor) -> Result<(usize, usize)> {
     Ok((samples, classes))
 }
 
-/// The gradient of the logits, row by row, from that of the result.
+/// The gradient of the logits, row by row, from that of the losses.
 fn backward(
     z: &Tensor,
     dy: &Tensor,
-    classes: usize,
-    row: impl Fn(usize, &[f32], &[f32], &mut Vec<f32>),
-) -> Result<Option<Tensor>> {
-    if !z.track_op() {
-        return Ok(None);
-    }
-    let per_row = dy.elem_count() / z.dim(0)?.max(1);
-    let dz = storage::with(z, |values| {
-        storage::with(dy, |dy| {
-            let mut dz = Vec::with_capacity(values.len());
-            let rows = values.chunks(classes).zip(dy.chunks(per_row.max(1)));
-            for (i, (z, d)) in rows.enumerate() {
-                row(i, z, d, &mut dz);
-            }
-            dz
-        })
-    })??;
-    storage::tensor(dz, z.shape()).map(Some)
+    row: impl Fn(usize, &[f32], f64) -> Vec<f32>,
+) -> Result<Vec<Option<Tensor>>> {
+    let (_, classes) = shape(z)?;
+    let dz = {
+        let (z, dy) = (storage::read(z)?, storage::read(dy)?);
+        let rows = z.chunks(classes).zip(&*dy).enumerate();
+        rows.flat_map(|(i, (z, d))| row(i, z, f64::from(*d))).collect()
+    };
+    Ok(vec![Some(storage::tensor(dz, z.shape())?)])
 }
 
-struct LogSoftmax {
-    classes: usize,
-}
-
-impl CustomOp1 for LogSoftmax {
-    fn name(&self) -> &'static str {
-        "log_softmax"
-    }
-
-    fn cpu_fwd(
-        &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let rows = storage::slice(storage, layout)?.chunks(self.classes);
-        let y = rows.flat_map(|z| {
-            // -ln p of the first class, and the others relative to it
-            let first = softmax::surprise(z, 0);
-            let shift = move |v: &f32| (f64::from(*v) - f64::from(z[0]) - first) as f32;
-            z.iter().map(shift)
-        });
-        Ok((CpuStorage::F32(y.collect()), layout.shape().clone()))
-    }
-
-    fn bwd(&self, z: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        backward(z, dy, self.classes, |_, z, d, dz| {
-            let total: f64 = d.iter().map(|d| f64::from(*d)).sum();
-            let pairs = softmax::probabilities(z).into_iter().zip(d);
-            dz.extend(pairs.map(|(p, d)| (f64::from(*d) - p * total) as f32));
-        })
-    }
-}
-
+#[derive(Debug)]
 struct CrossEntropy {
-    classes: usize,
+    z: Tensor,
     labels: Vec<usize>,
 }
 
-impl CustomOp1 for CrossEntropy {
-    fn name(&self) -> &'static str {
-        "cross_entropy"
-    }
-
-    fn cpu_fwd(
-        &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let rows = storage::slice(storage, layout)?.chunks(self.classes);
-        let losses = rows.zip(&self.labels).map(|(z, t)| softmax::cross_entropy(z, *t));
-        Ok((CpuStorage::F32(losses.collect()), self.labels.len().into()))
-    }
-
-    fn bwd(&self, z: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        backward(z, dy, self.classes, |i, z, d, dz| {
+impl Operator for CrossEntropy {
+    fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
+        way.expect_all_rows("cross_entropy")?;
+        backward(&self.z, dy, |i, z, d| {
             let (mut p, label) = (softmax::probabilities(z), self.labels[i]);
             // p - 1 would lose its digits as p approaches 1
             p[label] = 0.0;
             p[label] = -p.iter().sum::<f64>();
-            dz.extend(p.into_iter().map(|p| (p * f64::from(d[0])) as f32));
+            p.into_iter().map(|p| (p * d) as f32).collect()
         })
     }
 }
 
+#[derive(Debug)]
 struct BinaryCrossEntropy {
-    classes: usize,
-    targets: Vec<f32>,
+    z: Tensor,
+    targets: Tensor,
 }
 
-impl CustomOp1 for BinaryCrossEntropy {
-    fn name(&self) -> &'static str {
-        "bce_with_logits"
-    }
-
-    fn cpu_fwd(
-        &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let rows = storage::slice(storage, layout)?.chunks(self.classes);
-        let losses = rows.zip(self.targets.chunks(self.classes)).map(|(z, t)| {
-            let pairs = z.iter().zip(t);
-            let loss = pairs.map(|(z, t)| softmax::binary(f64::from(*z), f64::from(*t)));
-            (loss.sum::<f64>() / self.classes as f64) as f32
-        });
-        let losses: Vec<f32> = losses.collect();
-        let shape = losses.len().into();
-        Ok((CpuStorage::F32(losses), shape))
-    }
-
-    fn bwd(&self, z: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        backward(z, dy, self.classes, |i, z, d, dz| {
-            let scale = f64::from(d[0]) / self.classes as f64;
-            let targets = &self.targets[i * self.classes..];
-            dz.extend(z.iter().zip(targets).map(|(z, t)| {
+impl Operator for BinaryCrossEntropy {
+    fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
+        way.expect_all_rows("bce_with_logits")?;
+        let targets = storage::read(&self.targets)?;
+        backward(&self.z, dy, |i, z, d| {
+            let scale = d / z.len() as f64;
+            let pairs = z.iter().zip(&targets[i * z.len()..]);
+            let gradient = pairs.map(|(z, t)| {
                 let (z, t) = (f64::from(*z), f64::from(*t));
                 // sigmoid(z) - t, without taking 1 from what is nearly 1
                 let difference = if t == 1.0 {
@@ -241,20 +168,21 @@ impl CustomOp1 for BinaryCrossEntropy {
                     softmax::logistic(z) - t
                 };
                 (difference * scale) as f32
-            }));
+            });
+            gradient.collect()
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Var};
+    use candle_core::Device;
 
     use super::*;
 
     #[test]
     fn a_class_that_does_not_exist_is_refused() -> Result<()> {
-        let z = Tensor::new(&[[0f32, 1.0], [0.0, 1.0]], &Device::Cpu)?;
+        let z = Node::from(&Tensor::new(&[[0f32, 1.0], [0.0, 1.0]], &Device::Cpu)?);
         for (target, message) in [
             (vec![0, 2], "expected a class in 0..2, found 2 at 1"),
             (vec![-1, 0], "expected a class in 0..2, found -1 at 0"),
@@ -268,15 +196,16 @@ mod tests {
 
     #[test]
     fn a_certain_network_still_has_a_gradient() -> Result<()> {
-        let z = Var::new(&[[60f32, 0.0, 0.0]], &Device::Cpu)?;
-        let gradients = cross_entropy(&z, &[0])?.backward()?;
+        let seed = Tensor::new(&[1f32], &Device::Cpu)?;
+        let z = Tensor::new(&[[60f32, 0.0, 0.0]], &Device::Cpu)?;
+        let gradients = cross_entropy(&Node::variable(&z), &[0])?.backward(&seed)?;
         let dz = gradients.get(&z).unwrap().to_vec2::<f32>()?;
         let other = (-60f64).exp() as f32;
         assert_eq!(dz, [[-2.0 * other, other, other]]);
 
         let one = Tensor::new(&[[1f32]], &Device::Cpu)?;
-        let z = Var::new(&[[60f32]], &Device::Cpu)?;
-        let gradients = bce_with_logits(&z, &one)?.backward()?;
+        let z = Tensor::new(&[[60f32]], &Device::Cpu)?;
+        let gradients = bce_with_logits(&Node::variable(&z), &one)?.backward(&seed)?;
         assert_eq!(gradients.get(&z).unwrap().to_vec2::<f32>()?, [[-other]]);
         Ok(())
     }
@@ -284,7 +213,7 @@ mod tests {
     #[test]
     fn targets_of_another_shape_are_refused() -> Result<()> {
         let z = Tensor::new(&[[0f32, 1.0]], &Device::Cpu)?;
-        assert!(bce_with_logits(&z, &z.t()?).is_err());
+        assert!(bce_with_logits(&Node::from(&z), &z.t()?).is_err());
         Ok(())
     }
 }

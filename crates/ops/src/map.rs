@@ -5,20 +5,21 @@
 
 use std::mem::MaybeUninit;
 
-use pulp::Arch;
 use rayon::prelude::*;
+
+use crate::simd::{Loop, vectorized};
 
 /// Values per piece of work: large against the cost of a task, small against a cache.
 const GRAIN: usize = 1 << 14;
 
-/// Runs `f` compiled for the widest vectors of this machine.
-pub(crate) fn vectorized<R>(f: impl FnOnce() -> R) -> R {
-    Arch::new().dispatch(f)
-}
-
 /// `f` of every value.
 pub(crate) fn map(x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
-    map_planes(x, GRAIN, |_| &f)
+    zip_planes([x], GRAIN, |_| |[v]: [f32; 1]| f(v))
+}
+
+/// `f` of every pair of values.
+pub(crate) fn zip(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f32> {
+    zip_planes([a, b], GRAIN, |_| |[a, b]: [f32; 2]| f(a, b))
 }
 
 /// `f(plane)` of every value of each plane, a plane being `size` values.
@@ -27,42 +28,42 @@ pub(crate) fn map_planes<G: Fn(f32) -> f32>(
     size: usize,
     f: impl Fn(usize) -> G + Sync,
 ) -> Vec<f32> {
-    let mut values = Box::new_uninit_slice(x.len());
+    zip_planes([x], size, |plane| {
+        let g = f(plane);
+        move |[v]: [f32; 1]| g(v)
+    })
+}
+
+/// `f(plane)` of the values of several arrays at one place, a plane being `size` values.
+pub(crate) fn zip_planes<G: Fn([f32; N]) -> f32, const N: usize>(
+    arrays: [&[f32]; N],
+    size: usize,
+    f: impl Fn(usize) -> G + Sync,
+) -> Vec<f32> {
+    let len = arrays[0].len();
+    assert!(arrays.iter().all(|array| array.len() == len), "tensors of one shape");
+    let mut values = Box::new_uninit_slice(len);
     let size = size.max(1);
-    let pieces = values.par_chunks_mut(size).zip(x.par_chunks(size)).enumerate();
-    pieces.with_min_len(group(size)).for_each(|(i, (out, x))| {
+    let pieces = values.par_chunks_mut(size).enumerate();
+    pieces.with_min_len(group(size)).for_each(|(i, out)| {
         let g = f(i);
-        vectorized(|| {
-            for (o, v) in out.iter_mut().zip(x) {
-                o.write(g(*v));
-            }
-        });
+        vectorized(Each { out, arrays, at: i * size, f: &g });
     });
     initialized(values)
 }
 
-/// `f` of every pair of values.
-pub(crate) fn zip(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f32> {
-    assert_eq!(a.len(), b.len(), "tensors of one shape");
-    let mut values = Box::new_uninit_slice(a.len());
-    let pieces = values.par_chunks_mut(GRAIN).zip(a.par_chunks(GRAIN));
-    pieces.zip(b.par_chunks(GRAIN)).for_each(|((out, a), b)| {
-        vectorized(|| zip_into(out, a, b, &f));
-    });
-    initialized(values)
-}
-
-/// As [`zip`], with a function for each channel of two `[N, C, plane]` arrays.
+/// `f(channel)` of every value of `[N, C, plane]` arrays at one place, channel by channel.
 ///
-/// `f(channel)` also gives what is to be kept of the channel: it typically reads the
-/// channel once, and its values are then still in the cache.
-pub(crate) fn zip_channels<S: Send, G: Fn(f32, f32) -> f32>(
-    (a, b): (&[f32], &[f32]),
+/// `f` also gives what is to be kept of the channel: it typically reads the channel once,
+/// and its values are then still in the cache.
+pub(crate) fn zip_channels<S: Send, G: Fn([f32; N]) -> f32, const N: usize>(
+    arrays: [&[f32]; N],
     (channels, plane): (usize, usize),
     f: impl Fn(usize) -> (S, G) + Sync,
 ) -> (Vec<f32>, Vec<S>) {
-    assert_eq!(a.len(), b.len(), "tensors of one shape");
-    let mut values = Box::new_uninit_slice(a.len());
+    let len = arrays[0].len();
+    assert!(arrays.iter().all(|array| array.len() == len), "tensors of one shape");
+    let mut values = Box::new_uninit_slice(len);
     let mut outputs: Vec<Vec<&mut [MaybeUninit<f32>]>> = Vec::new();
     outputs.resize_with(channels, Vec::new);
     for (i, out) in values.chunks_mut(plane.max(1)).enumerate() {
@@ -70,12 +71,10 @@ pub(crate) fn zip_channels<S: Send, G: Fn(f32, f32) -> f32>(
     }
     let kept = outputs.into_par_iter().enumerate().map(|(channel, outputs)| {
         let (kept, g) = f(channel);
-        vectorized(|| {
-            for (n, out) in outputs.into_iter().enumerate() {
-                let at = (n * channels + channel) * plane;
-                zip_into(out, &a[at..at + plane], &b[at..at + plane], &g);
-            }
-        });
+        for (n, out) in outputs.into_iter().enumerate() {
+            let at = (n * channels + channel) * plane;
+            vectorized(Each { out, arrays, at, f: &g });
+        }
         kept
     });
     let kept = kept.collect();
@@ -103,22 +102,29 @@ pub(crate) fn planes_and<T: Copy + Default + Send>(
     pieces.with_min_len(group(size)).for_each(|(i, (values, others))| {
         let values = filled(values, 0.0);
         let others = filled(others, T::default());
-        vectorized(|| write(i, values, others));
+        write(i, values, others);
     });
     (initialized(values), initialized(others))
 }
 
-#[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
-#[inline(always)]
-fn zip_into(
-    out: &mut [MaybeUninit<f32>],
-    a: &[f32],
-    b: &[f32],
-    f: &impl Fn(f32, f32) -> f32,
-) {
-    assert!(out.len() == a.len() && out.len() == b.len(), "chunks of one length");
-    for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
-        o.write(f(*a, *b));
+/// Writes `f` of what the arrays have from `at` on.
+struct Each<'a, F, const N: usize> {
+    out: &'a mut [MaybeUninit<f32>],
+    arrays: [&'a [f32]; N],
+    at: usize,
+    f: &'a F,
+}
+
+impl<F: Fn([f32; N]) -> f32, const N: usize> Loop for Each<'_, F, N> {
+    type Output = ();
+
+    #[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
+    #[inline(always)]
+    fn run(self) {
+        let arrays = self.arrays.map(|array| &array[self.at..self.at + self.out.len()]);
+        for (i, out) in self.out.iter_mut().enumerate() {
+            out.write((self.f)(arrays.map(|array| array[i])));
+        }
     }
 }
 
@@ -150,7 +156,7 @@ mod tests {
         // [2 images, 2 channels, 2 values]; channel c is scaled by c + 1
         let x = [1f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
         let (y, kept) =
-            zip_channels((&x, &x), (2, 2), |c| (c, move |a: f32, _| a * (c + 1) as f32));
+            zip_channels([&x], (2, 2), |c| (c, move |[a]: [f32; 1]| a * (c + 1) as f32));
         assert_eq!(y, [1.0, 2.0, 6.0, 8.0, 5.0, 6.0, 14.0, 16.0]);
         assert_eq!(kept, [0, 1]);
     }

@@ -1,39 +1,54 @@
 //! Sums of f32 values in f64, in an order that does not depend on the machine.
 
+use crate::simd::{Loop, vectorized};
+
 /// Partial sums kept side by side, for the compiler to put into vector registers.
 const LANES: usize = 16;
 
 /// The sum of all values.
-#[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
-#[inline(always)]
 pub(crate) fn sum(x: &[f32]) -> f64 {
-    pairs(x, x, |v, _| (v, 0.0)).0
+    tuples([x], |[v]| (f64::from(v), 0.0)).0
 }
 
-/// Both components of `Σ f(a_i, b_i)`.
-#[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
-#[inline(always)]
-pub(crate) fn pairs(
-    a: &[f32],
-    b: &[f32],
-    f: impl Fn(f64, f64) -> (f64, f64),
+/// Both components of `Σ f(a_i, b_i, …)` over arrays of one length.
+pub(crate) fn tuples<const N: usize>(
+    arrays: [&[f32]; N],
+    f: impl Fn([f32; N]) -> (f64, f64),
 ) -> (f64, f64) {
-    let (mut first, mut second) = ([0f64; LANES], [0f64; LANES]);
-    let (a, a_rest) = a.as_chunks::<LANES>();
-    let (b, b_rest) = b.as_chunks::<LANES>();
-    for (a, b) in a.iter().zip(b) {
-        for i in 0..LANES {
-            let (u, v) = f(f64::from(a[i]), f64::from(b[i]));
+    vectorized(Tuples { arrays, f })
+}
+
+struct Tuples<'a, F, const N: usize> {
+    arrays: [&'a [f32]; N],
+    f: F,
+}
+
+impl<F: Fn([f32; N]) -> (f64, f64), const N: usize> Loop for Tuples<'_, F, N> {
+    type Output = (f64, f64);
+
+    #[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
+    #[inline(always)]
+    fn run(self) -> (f64, f64) {
+        let (mut first, mut second) = ([0f64; LANES], [0f64; LANES]);
+        let parts = self.arrays.map(<[f32]>::as_chunks::<LANES>);
+        let len = parts[0].0.len();
+        let chunks = parts.map(|(chunks, _)| &chunks[..len]);
+        for c in 0..len {
+            let chunks = chunks.map(|chunks| &chunks[c]);
+            for i in 0..LANES {
+                let (u, v) = (self.f)(chunks.map(|chunk| chunk[i]));
+                first[i] += u;
+                second[i] += v;
+            }
+        }
+        let rests = parts.map(|(_, rest)| rest);
+        for i in 0..rests[0].len() {
+            let (u, v) = (self.f)(rests.map(|rest| rest[i]));
             first[i] += u;
             second[i] += v;
         }
+        (first.iter().sum(), second.iter().sum())
     }
-    for (i, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
-        let (u, v) = f(f64::from(*a), f64::from(*b));
-        first[i] += u;
-        second[i] += v;
-    }
-    (first.iter().sum(), second.iter().sum())
 }
 
 #[cfg(test)]
@@ -47,5 +62,13 @@ mod tests {
             let n = f64::from(n);
             assert_eq!(sum(&x), n * (n - 1.0).max(0.0) / 2.0);
         }
+    }
+
+    #[test]
+    fn tuples_are_taken_from_the_same_places() {
+        let x: Vec<f32> = (0u16..20).map(f32::from).collect();
+        let y: Vec<f32> = x.iter().map(|v| -v).collect();
+        let sums = tuples([&x, &y], |[x, y]| (f64::from(x + y), f64::from(x - y)));
+        assert_eq!(sums, (0.0, 380.0));
     }
 }

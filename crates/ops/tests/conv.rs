@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use candle_core::{Device, Result, Tensor, Var};
-use ops::{Conv2d, conv2d};
+use ops::{Conv2d, Gradients, Node, conv2d};
 
 /// Numbers in [-1, 1) that differ from each other, from a linear congruence.
 fn values(len: usize, seed: u64) -> Vec<f32> {
@@ -121,8 +121,9 @@ impl Case {
         let w = Var::from_vec(w, &self.weights(), &Device::Cpu)?;
         let b = Var::from_vec(b, self.w[0], &Device::Cpu)?;
         let g = Tensor::from_vec(g, &self.result(), &Device::Cpu)?;
-        let y = conv2d(&x, &w, Some(&b), self.conv)?;
-        let grads = (&y * g)?.sum_all()?.backward()?;
+        let bias = Node::from(&b);
+        let y = conv2d(&Node::from(&x), &Node::from(&w), Some(&bias), self.conv)?;
+        let grads = y.clone().backward(&g)?;
         let grad = |v: &Var| grads.get(v).unwrap().flatten_all()?.to_vec1::<f32>();
         Ok([y.flatten_all()?.to_vec1()?, grad(&x)?, grad(&w)?, grad(&b)?])
     }
@@ -214,8 +215,9 @@ fn the_result_of_an_image_does_not_depend_on_its_batch() -> Result<()> {
             let w = Tensor::from_vec(w.clone(), &case.weights(), &Device::Cpu)?;
             let b = Tensor::from_vec(b.clone(), case.w[0], &Device::Cpu)?;
             let g = Tensor::from_vec(part(&g), &case.result(), &Device::Cpu)?;
-            let y = conv2d(&x, &w, Some(&b), case.conv)?;
-            let grads = (&y * g)?.sum_all()?.backward()?;
+            let bias = Node::from(&b);
+            let y = conv2d(&Node::from(&x), &Node::from(&w), Some(&bias), case.conv)?;
+            let grads = y.clone().backward(&g)?;
             let dx = grads.get(&x).unwrap().flatten_all()?.to_vec1()?;
             assert_eq!(images, y.dims()[0]);
             Ok((y.flatten_all()?.to_vec1()?, dx))
@@ -234,11 +236,11 @@ fn the_result_of_an_image_does_not_depend_on_its_batch() -> Result<()> {
 fn gradients_are_the_central_differences() -> Result<()> {
     // The loss is linear in each argument, so the difference has no error but rounding.
     let loss = |case: &Case, [x, w, b, g]: &Four| -> Result<f32> {
-        let x = Tensor::from_slice(x, &case.x, &Device::Cpu)?;
-        let w = Tensor::from_slice(w, &case.weights(), &Device::Cpu)?;
-        let b = Tensor::from_slice(b, case.w[0], &Device::Cpu)?;
+        let x = Node::from(&Tensor::from_slice(x, &case.x, &Device::Cpu)?);
+        let w = Node::from(&Tensor::from_slice(w, &case.weights(), &Device::Cpu)?);
+        let b = Node::from(&Tensor::from_slice(b, case.w[0], &Device::Cpu)?);
         let g = Tensor::from_slice(g, &case.result(), &Device::Cpu)?;
-        (conv2d(&x, &w, Some(&b), case.conv)? * g)?.sum_all()?.to_scalar()
+        (conv2d(&x, &w, Some(&b), case.conv)?.tensor() * g)?.sum_all()?.to_scalar()
     };
     let small = [
         Case::new([2, 3, 5, 4], [4, 3, 3], (1, 1), (1, 1)),
@@ -276,18 +278,20 @@ fn a_gradient_that_nobody_wants_is_absent() -> Result<()> {
         let x = Var::from_vec(x, &case.x, &Device::Cpu)?;
         let w = Var::from_vec(w, &case.weights(), &Device::Cpu)?;
         let b = Var::from_vec(b, case.w[0], &Device::Cpu)?;
-        let fixed = |v: &Var| v.as_detached_tensor();
+        let fixed = |v: &Var| Node::from(v.as_tensor());
+        let gradients = |x: &Node, w: &Node, b: &Node| -> Result<Gradients> {
+            let y = conv2d(x, w, Some(b), case.conv)?;
+            let ones = y.ones_like()?;
+            y.backward(&ones)
+        };
 
-        let y = conv2d(&x, &fixed(&w), Some(&fixed(&b)), case.conv)?;
-        let grads = y.sum_all()?.backward()?;
-        assert!(grads.get(&x).is_some());
+        let grads = gradients(&Node::from(&x), &fixed(&w), &fixed(&b))?;
+        assert!(grads.get(&x).is_some() && grads.get(&w).is_none());
 
-        let y = conv2d(&fixed(&x), &w, Some(&fixed(&b)), case.conv)?;
-        let grads = y.sum_all()?.backward()?;
+        let grads = gradients(&fixed(&x), &Node::from(&w), &fixed(&b))?;
         assert!(grads.get(&w).is_some() && grads.get(&x).is_none());
 
-        let y = conv2d(&fixed(&x), &fixed(&w), Some(&b), case.conv)?;
-        let grads = y.sum_all()?.backward()?;
+        let grads = gradients(&fixed(&x), &fixed(&w), &Node::from(&b))?;
         assert!(grads.get(&b).is_some() && grads.get(&w).is_none());
     }
     Ok(())
@@ -298,10 +302,10 @@ fn arguments_that_are_not_contiguous_are_read_in_their_order() -> Result<()> {
     let case = Case::new([2, 3, 5, 4], [4, 3, 3], (1, 1), (1, 1));
     let [x, w, ..] = case.inputs();
     let x = Tensor::from_vec(x, &case.x, &Device::Cpu)?;
-    let w = Tensor::from_vec(w, &case.weights(), &Device::Cpu)?;
+    let w = Node::from(&Tensor::from_vec(w, &case.weights(), &Device::Cpu)?);
     let turned = x.transpose(2, 3)?.contiguous()?.transpose(2, 3)?;
-    let expected = conv2d(&x, &w, None, case.conv)?;
-    let found = conv2d(&turned, &w, None, case.conv)?;
+    let expected = conv2d(&Node::from(&x), &w, None, case.conv)?;
+    let found = conv2d(&Node::from(&turned), &w, None, case.conv)?;
     assert_eq!(
         found.flatten_all()?.to_vec1::<f32>()?,
         expected.flatten_all()?.to_vec1::<f32>()?
@@ -311,8 +315,9 @@ fn arguments_that_are_not_contiguous_are_read_in_their_order() -> Result<()> {
 
 #[test]
 fn shapes_that_do_not_fit_are_named() -> Result<()> {
-    let zeros =
-        |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu);
+    let zeros = |shape: &[usize]| -> Result<Node> {
+        Ok(Node::from(&Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu)?))
+    };
     let said = |x: &[usize], w: &[usize], b: &[usize], conv: Conv2d| -> Result<String> {
         let error = conv2d(&zeros(x)?, &zeros(w)?, Some(&zeros(b)?), conv).unwrap_err();
         Ok(error.to_string())
@@ -327,7 +332,7 @@ fn shapes_that_do_not_fit_are_named() -> Result<()> {
     assert!(error.contains("reaches over 7 elements, the padded input has 5"), "{error}");
     let error = said(&[3, 5, 5], &[4, 3, 3, 3], &[4], plain)?;
     assert!(error.contains("expects an input [N, C, H, W], found [3, 5, 5]"), "{error}");
-    let double = zeros(&x)?.to_dtype(candle_core::DType::F64)?;
+    let double = Node::from(&zeros(&x)?.to_dtype(candle_core::DType::F64)?);
     let error =
         conv2d(&double, &zeros(&[4, 3, 3, 3])?, None, plain).unwrap_err().to_string();
     assert!(error.contains("expects f32 on the CPU, found F64"), "{error}");

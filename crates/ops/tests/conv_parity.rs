@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use candle_core::{Device, Result, Tensor, Var};
-use ops::{Conv2d, conv2d, linear};
+use ops::{Conv2d, Node, conv2d, linear};
 use safetensors::SafeTensors;
 
 struct Fixture(Vec<u8>);
@@ -41,13 +41,13 @@ impl Fixture {
     fn compare(
         &self,
         name: &str,
-        f: impl Fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor>,
+        f: impl Fn(&Node, &Node, &Node) -> Result<Node>,
     ) -> Result<()> {
         let get = |key: &str| self.tensor(&format!("{name}.{key}"));
         let var = |key: &str| Var::from_tensor(&get(key));
         let (x, w, b) = (var("x")?, var("w")?, var("b")?);
-        let y = f(&x, &w, &b)?;
-        let grads = (&y * get("g"))?.sum_all()?.backward()?;
+        let y = f(&Node::from(&x), &Node::from(&w), &Node::from(&b))?;
+        let grads = y.clone().backward(&get("g"))?;
         assert_close(&y, &get("y"), &format!("{name}.y"))?;
         for (var, key) in [(x, "dx"), (w, "dw"), (b, "db")] {
             assert_close(grads.get(&var).unwrap(), &get(key), &format!("{name}.{key}"))?;

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use candle_core::{Device, Result, Tensor, Var};
-use ops::linear;
+use ops::{Gradients, Node, linear};
 
 /// Numbers in [-1, 1) that differ from each other, from a linear congruence.
 fn values(len: usize, seed: u64) -> Vec<f32> {
@@ -24,8 +24,8 @@ fn run(
     let w = Var::from_vec(w, (outputs, inputs), &Device::Cpu)?;
     let b = Var::from_vec(b, outputs, &Device::Cpu)?;
     let g = Tensor::from_vec(g, (rows, outputs), &Device::Cpu)?;
-    let y = linear(&x, &w, Some(&b))?;
-    let grads = (&y * g)?.sum_all()?.backward()?;
+    let y = linear(&Node::from(&x), &Node::from(&w), Some(&Node::from(&b)))?;
+    let grads = y.clone().backward(&g)?;
     let grad = |v: &Var| grads.get(v).unwrap().flatten_all()?.to_vec1::<f32>();
     Ok([y.flatten_all()?.to_vec1()?, grad(&x)?, grad(&w)?, grad(&b)?])
 }
@@ -113,17 +113,23 @@ fn the_result_of_a_row_does_not_depend_on_the_others() -> Result<()> {
 fn a_gradient_that_nobody_wants_is_absent() -> Result<()> {
     let x = Var::from_vec(values(6, 1), (2, 3), &Device::Cpu)?;
     let w = Var::from_vec(values(12, 2), (4, 3), &Device::Cpu)?;
-    let grads = linear(&x, &w.as_detached_tensor(), None)?.sum_all()?.backward()?;
+    let gradients = |x: &Node, w: &Node| -> Result<Gradients> {
+        let y = linear(x, w, None)?;
+        let ones = y.ones_like()?;
+        y.backward(&ones)
+    };
+    let grads = gradients(&Node::from(&x), &Node::from(w.as_tensor()))?;
     assert!(grads.get(&x).is_some() && grads.get(&w).is_none());
-    let grads = linear(&x.as_detached_tensor(), &w, None)?.sum_all()?.backward()?;
+    let grads = gradients(&Node::from(x.as_tensor()), &Node::from(&w))?;
     assert!(grads.get(&x).is_none() && grads.get(&w).is_some());
     Ok(())
 }
 
 #[test]
 fn shapes_that_do_not_fit_are_named() -> Result<()> {
-    let zeros =
-        |shape: (usize, usize)| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu);
+    let zeros = |shape: (usize, usize)| -> Result<Node> {
+        Ok(Node::from(&Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu)?))
+    };
     let error = linear(&zeros((2, 3))?, &zeros((4, 5))?, None).unwrap_err().to_string();
     assert!(error.contains("input [2, 3] and weights [4, 5] do not fit"), "{error}");
     Ok(())

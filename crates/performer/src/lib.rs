@@ -1,6 +1,6 @@
 //! A model file and a pack that fit together, as a network and its input.
 //!
-//! [`open`] turns the files that `attack`, `explain` and `evaluate` are given into a
+//! [`open`] turns the files that `attack`, `explain`, `audit` and `evaluate` are given into a
 //! network, after it has checked that the one can judge the images of the other;
 //! [`image_batch`] turns rows of the pack into the network's input.
 

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use artifact::Pack;
 use explain::{Explainer, Subject, Target};
 use models::{Network, Tap};
+use ops::Node;
 use stage::Stage;
 
 use crate::{localise::Localised, predicted_maps::PredictedMaps};
@@ -66,7 +67,7 @@ impl Measuring<'_> {
 
     fn batch(&self, rows: &[usize], measured: &mut Measured) -> Result<()> {
         let images = performer::image_batch(self.pack, rows)?;
-        let subject = Subject::new(self.network, self.tap, &images)?;
+        let subject = Subject::new(self.network, self.tap, &Node::from(&images))?;
         let logits = subject.logits()?;
         for (row, logits) in rows.iter().zip(logits.chunks_exact(self.pack.classes())) {
             let z = logits.iter().find(|z| !z.is_finite()).copied();

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::ensure;
 use artifact::{Direction, Maps, MapsMeta, Pack, Perturbations};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 /// What maps and perturbations must be of.
 pub(crate) struct Of<'a> {
@@ -83,32 +83,20 @@ impl Attacked {
     }
 
     /// These images under attack, Eq. (1); `[B, 3, H, W]`.
-    ///
-    /// A clean map that is flat or not finite protects nothing. Such an image is pushed
-    /// everywhere; it has no consistency, whatever becomes of it.
     pub(crate) fn images(&self, pack: &Pack, images: &[usize]) -> anyhow::Result<Tensor> {
-        let (height, width) = (pack.height(), pack.width());
-        let x = performer::image_batch(pack, &self.rows(images))?.flatten_all()?;
-        let x = x.to_vec1::<f32>()?;
-        let mut perturbed = vec![0f32; x.len()];
-
-        let length = 3 * height * width;
-        let pairs = x.chunks_exact(length).zip(perturbed.chunks_exact_mut(length));
-        for (&image, (x, out)) in images.iter().zip(pairs) {
+        let size = (pack.height(), pack.width());
+        let (mut directions, mut maps) = (Vec::new(), Vec::new());
+        for &image in images {
             let Row { clean, direction, .. } = self.joined[image];
-            let map = if self.clean.status[clean] == 0 {
-                explain::full_size(self.clean.map(clean), self.map_size(), (height, width))
-            } else {
-                vec![0.0; height * width]
-            };
-            let direction = match self.perturbations.direction(direction) {
+            directions.push(match self.perturbations.direction(direction) {
                 Direction::Signs(signs) => attack::Direction::Signs(signs),
                 Direction::Delta(delta) => attack::Direction::Delta(delta),
-            };
-            attack::compose(x, direction, &map, self.step, out);
+            });
+            let (map, ok) = (self.clean.map(clean), self.clean.status[clean] == 0);
+            maps.push(explain::protection(map, ok, self.map_size(), size));
         }
-        let shape = (images.len(), 3, height, width);
-        Ok(Tensor::from_vec(perturbed, shape, &Device::Cpu)?)
+        let x = performer::image_batch(pack, &self.rows(images))?;
+        Ok(attack::compose_batch(&x, &directions, &maps, self.step)?)
     }
 }
 

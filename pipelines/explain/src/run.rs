@@ -5,6 +5,7 @@ use artifact::{Label, Pack};
 use candle_core::Tensor;
 use explain::{Explainer, Explanation, Subject, Target};
 use models::{Network, Tap};
+use ops::Node;
 use stage::Stage;
 
 use crate::{attacked::Attacked, maps::Rows};
@@ -79,7 +80,7 @@ impl Job<'_> {
         images: &Tensor,
         target: impl FnOnce(&[f32]) -> Option<Vec<i64>>,
     ) -> Result<Explanation> {
-        let subject = Subject::new(self.network, self.tap, images)?;
+        let subject = Subject::new(self.network, self.tap, &Node::from(images))?;
         let logits = subject.logits()?;
         let target = target(&logits);
         let target = target.as_deref().map_or(Target::Predicted, Target::Given);
@@ -87,18 +88,11 @@ impl Job<'_> {
     }
 }
 
-/// The label of each row; of a set the one with the highest logit, and of an empty set
-/// the highest of all.
+/// The label of each row; of a set the one with the highest logit.
 fn labels(pack: &Pack, rows: &[usize], logits: &[f32]) -> Vec<i64> {
     let label = |(&row, logits): (&usize, &[f32])| match pack.labels.row(row) {
         Label::Single(label) => label,
-        Label::Multi(hot) => {
-            let empty = hot.iter().all(|&hot| hot == 0);
-            let candidate =
-                |(&z, &hot)| if empty || hot != 0 { z } else { f32::NEG_INFINITY };
-            let candidates: Vec<f32> = logits.iter().zip(hot).map(candidate).collect();
-            explain::predicted_class(&candidates)
-        }
+        Label::Multi(hot) => explain::class_of_set(logits, hot),
     };
     rows.iter().zip(logits.chunks_exact(pack.classes())).map(label).collect()
 }

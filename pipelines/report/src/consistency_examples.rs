@@ -25,17 +25,15 @@ pub(crate) struct Example {
 
 /// The samples of highest, then of lowest consistency after the last round.
 ///
-/// Nothing, if the maps or directions of that round were deleted.
+/// Nothing, if the maps or directions of that round were deleted, or were not what was scored.
 pub(crate) fn choose(
     run: &Run,
     pack: &Pack,
 ) -> anyhow::Result<(Vec<Example>, Vec<Example>)> {
     let folder = run.last();
     let Some(round) = run.rounds.last() else { return Ok(Default::default()) };
-    if !["maps", "perturbed-maps", "perturbations"]
-        .iter()
-        .all(|f| file(&folder, f).exists())
-    {
+    let files = ["maps", "perturbed-maps", "perturbations"];
+    if !round.scored_from_files || !files.iter().all(|f| file(&folder, f).exists()) {
         tracing::info!("no maps in {}: their examples are left out", folder.display());
         return Ok(Default::default());
     }

@@ -15,20 +15,19 @@ pub(crate) struct Origin {
     pub inputs: String,
 }
 
-/// Origins of the training pack and of everything in the last round's folder.
+/// Origins of the training pack and of everything in the last round's folder that its scores
+/// stem from.
 pub(crate) fn read(run: &Run, train: &Pack) -> anyhow::Result<Vec<Origin>> {
     let folder = run.last();
     let mut origins = vec![origin("train.safetensors", train.provenance.as_ref())];
     let size = (train.height(), train.width());
-    let files = [
-        "weights.parquet",
-        "model.safetensors",
-        "maps.safetensors",
-        "perturbations.safetensors",
-        "perturbed-maps.safetensors",
-        "scores.parquet",
-        "evaluation.parquet",
-    ];
+    let from_files = run.rounds.last().is_none_or(|round| round.scored_from_files);
+    let scored =
+        ["maps.safetensors", "perturbations.safetensors", "perturbed-maps.safetensors"];
+    let files = ["weights.parquet", "model.safetensors"]
+        .into_iter()
+        .chain(scored.into_iter().filter(|_| from_files))
+        .chain(["scores.parquet", "evaluation.parquet"]);
     for name in files {
         let path = folder.join(name);
         if !path.exists() {

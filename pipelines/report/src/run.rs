@@ -21,6 +21,10 @@ pub(crate) struct Round {
     pub evaluation: Evaluation,
     pub baseline: Option<Evaluation>,
     pub scores: Scores,
+    /// Whether the maps in the round's folder, if there are any, are what was scored.
+    ///
+    /// `audit` scores without files of maps; those that lie there are of an earlier run.
+    pub scored_from_files: bool,
     /// What the round was trained with.
     pub weights: Weights,
 }
@@ -90,6 +94,7 @@ fn round(args: &Args, number: u32, train: &Pack, test: &Pack) -> anyhow::Result<
             evaluation: evaluation(&args.run)?,
             baseline: args.baseline.as_ref().map(evaluation).transpose()?,
             scores,
+            scored_from_files: provenance.is_none_or(|p| p.inputs.contains_key("clean")),
             weights: weights(&at(&args.run, "weights.parquet"), train)?,
         })
     };

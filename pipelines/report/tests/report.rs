@@ -92,6 +92,23 @@ fn the_rounds_are_printed_and_the_page_stands_on_its_own() {
 }
 
 #[test]
+fn maps_that_were_not_scored_are_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    make(folder.path(), 1);
+    // left by an earlier run: the scores do not say that they were made of maps
+    for name in ["maps", "perturbations", "perturbed-maps"] {
+        let path = folder.path().join(format!("run/1/{name}.safetensors"));
+        artifact::atomic::write_bytes(&path, b"of another model").unwrap();
+    }
+    let output = report(folder.path(), &[]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("their examples are left out"), "{said}");
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page.contains("scores.parquet") && !page.contains("maps.safetensors"));
+}
+
+#[test]
 fn fewer_rounds_can_be_shown_and_more_cannot() {
     let folder = tempfile::tempdir().unwrap();
     make(folder.path(), 2);

@@ -5,19 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{bail, ensure};
 use artifact::Maps;
-
-/// Perturbed maps, and the row of each sample that the clean maps have too.
-pub(crate) struct Joined<'a> {
-    pub(crate) maps: &'a Maps,
-    rows: BTreeMap<u32, usize>,
-}
-
-impl Joined<'_> {
-    /// The row of a sample's perturbed map.
-    pub(crate) fn row(&self, sample: u32) -> Option<usize> {
-        self.rows.get(&sample).copied()
-    }
-}
+use scores::Perturbed;
 
 /// Are these maps of clean images?
 pub(crate) fn check_clean(path: &Path, maps: &Maps) -> anyhow::Result<()> {
@@ -41,7 +29,7 @@ pub(crate) fn check_clean(path: &Path, maps: &Maps) -> anyhow::Result<()> {
 pub(crate) fn join<'a>(
     clean: (&Path, &Maps, &str),
     perturbed: (&Path, &'a Maps),
-) -> anyhow::Result<Joined<'a>> {
+) -> anyhow::Result<Perturbed<'a>> {
     let ((a, clean, digest), (b, maps)) = (clean, perturbed);
     // a foreign file need not say its epsilon
     if maps.provenance.is_some() && maps.meta.epsilon.is_none() {
@@ -61,11 +49,10 @@ pub(crate) fn join<'a>(
     artifact::made_from("maps", (b, maps.provenance.as_ref()), (a, digest))?;
     same_manner(clean, maps, a, b)?;
 
-    let by_sample = |maps: &Maps| maps.sample.iter().copied().zip(0..).collect();
-    let (here, rows): (BTreeMap<u32, usize>, BTreeMap<u32, usize>) =
-        (by_sample(clean), by_sample(maps));
-    for (sample, &row) in &rows {
-        let Some(&i) = here.get(sample) else {
+    let here: BTreeMap<u32, usize> = clean.sample.iter().copied().zip(0..).collect();
+    let joined = Perturbed::new(maps);
+    for (sample, row) in joined.rows() {
+        let Some(&i) = here.get(&sample) else {
             bail!("{} holds sample {sample}, {} does not", b.display(), a.display());
         };
         ensure!(
@@ -78,7 +65,7 @@ pub(crate) fn join<'a>(
     let missing: Vec<u32> = (0..clean.sample.len())
         .filter(|&i| clean.labels.row(i).has(clean.predicted[i]))
         .map(|i| clean.sample[i])
-        .filter(|sample| !rows.contains_key(sample))
+        .filter(|&sample| joined.row(sample).is_none())
         .collect();
     if !missing.is_empty() {
         bail!(
@@ -89,7 +76,7 @@ pub(crate) fn join<'a>(
             missing.iter().take(5).map(u32::to_string).collect::<Vec<_>>().join(", "),
         );
     }
-    Ok(Joined { maps, rows })
+    Ok(joined)
 }
 
 /// Were both made by one explainer, at one place, of one size?

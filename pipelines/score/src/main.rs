@@ -6,15 +6,13 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use artifact::Maps;
+use artifact::{Maps, Scores};
 use clap::Parser;
 use consistency::{Psi, Reduction};
+use scores::{Perturbed, Summary};
 use stage::Stage;
 
-mod concentration;
 mod join;
-mod summary;
-mod table;
 
 /// Score how far each image's explanation moves under the attack
 #[derive(Debug, Parser)]
@@ -71,11 +69,32 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         _ => None,
     };
 
-    let scores = table::table(&clean, joined.as_ref(), args.psi, args.reduction, stage)?;
-    scores.write(&args.output, &provenance)?;
-    stage::print(&summary::Summary::of(&scores))?;
+    let judged = judge(args, &clean, joined.as_ref(), stage)?;
+    judged.write(&args.output, &provenance)?;
+    stage::print(&Summary::of(&judged))?;
     if joined.is_some() {
-        concentration::warn_if_equal(&scores);
+        scores::warn_if_equal(&judged);
     }
     Ok(())
+}
+
+/// Rows between two looks at the clock and the keyboard.
+const CHUNK: usize = 256;
+
+/// Judges every clean sample, in the order of the clean maps.
+fn judge(
+    args: &Args,
+    clean: &Maps,
+    perturbed: Option<&Perturbed<'_>>,
+    stage: &Stage,
+) -> anyhow::Result<Scores> {
+    let progress = stage.progress(clean.len() as u64, "samples");
+    let mut judged = Scores::default();
+    for first in (0..clean.len()).step_by(CHUNK) {
+        stage.check()?;
+        let rows = first..clean.len().min(first + CHUNK);
+        progress.inc(rows.len() as u64);
+        judged.append(scores::table(clean, perturbed, rows, args.psi, args.reduction));
+    }
+    Ok(judged)
 }

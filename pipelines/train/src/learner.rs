@@ -5,6 +5,7 @@ use artifact::{Pack, Training};
 use candle_core::{DType, Device, Tensor};
 use data::{Batch, Batches};
 use models::{Mode, Network};
+use ops::Node;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use stage::{Progress, Stage};
@@ -134,6 +135,7 @@ impl Learner {
         let shape = (rows.len(), 3, pack.height(), pack.width());
         let images = Tensor::from_vec(batch.images, shape, device)?;
         let dropout_seed = dropout_seed(args.common.seed, self.epoch, number);
+        let images = Node::from(&images);
         let logits = self.network.forward(&images, Mode::Train { dropout_seed })?;
         let losses = loss::per_sample(&logits, &labels)?;
         let values: Vec<f32> = losses.to_vec1()?;
@@ -153,7 +155,9 @@ impl Learner {
         sums.correct += loss::correct(&logits, &labels)?;
         sums.seen += rows.len();
 
-        let gradients = loss::of_batch(&losses, &weights, divisor)?.backward()?;
+        // the losses alone lead to the network now, which is freed on the way back
+        drop(logits);
+        let gradients = losses.backward(&loss::shares(&weights, divisor)?)?;
         let updated = self.optimizer.update(self.network.parameters(), &gradients, rate);
         updated.map_err(|error| {
             error.context(format!(

@@ -1,7 +1,8 @@
 //! The weighted loss of a batch.
 
 use artifact::Labels;
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
+use ops::Node;
 
 use crate::args::Normalize;
 
@@ -12,7 +13,7 @@ use crate::args::Normalize;
 ///
 /// - `logits`: `[B, K]`
 /// - result: `[B]`
-pub(crate) fn per_sample(logits: &Tensor, labels: &Labels) -> Result<Tensor> {
+pub(crate) fn per_sample(logits: &Node, labels: &Labels) -> Result<Node> {
     match labels {
         Labels::Single(labels) => ops::cross_entropy(logits, labels),
         Labels::Multi { classes, hot } => {
@@ -23,18 +24,15 @@ pub(crate) fn per_sample(logits: &Tensor, labels: &Labels) -> Result<Tensor> {
     }
 }
 
-/// The loss of a batch: Σ v·L over the `divisor`.
+/// What each sample's loss counts in the loss of a batch, Σ v·L over the `divisor`: the
+/// latter's gradient by the former.
 ///
 /// # Shapes
 ///
-/// - `losses`, `weights`: `[B]`
-/// - result: scalar
-pub(crate) fn of_batch(losses: &Tensor, weights: &[f32], divisor: f64) -> Result<Tensor> {
-    // Divided first, so that the sum cannot overflow before its mean does.
-    let shares: Vec<f32> =
-        weights.iter().map(|v| (f64::from(*v) / divisor) as f32).collect();
-    let shares = Tensor::from_vec(shares, weights.len(), losses.device())?;
-    (losses * shares)?.sum_all()
+/// - `weights`, result: `[B]`
+pub(crate) fn shares(weights: &[f32], divisor: f64) -> Result<Tensor> {
+    let share = |v: &f32| (f64::from(*v) / divisor) as f32;
+    Tensor::from_iter(weights.iter().map(share), &Device::Cpu)
 }
 
 /// What the weighted sum of a batch's losses is divided by: its samples, or their weights.
@@ -53,40 +51,35 @@ pub(crate) fn divisor(weights: &[f32], normalize: Normalize) -> f64 {
 ///
 /// - `logits`: `[B, K]`
 pub(crate) fn correct(logits: &Tensor, labels: &Labels) -> Result<usize> {
-    let highest: Vec<u32> = logits.detach().argmax(1)?.to_vec1()?;
+    let highest: Vec<u32> = logits.argmax(1)?.to_vec1()?;
     let right = |&(i, &class): &(usize, &u32)| labels.row(i).has(i64::from(class));
     Ok(highest.iter().enumerate().filter(right).count())
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
 
-    fn of(weights: &[f32], normalize: Normalize) -> f32 {
-        let losses = Tensor::new(&[1f32, 2.0, 4.0], &Device::Cpu).unwrap();
-        let loss = of_batch(&losses, weights, divisor(weights, normalize)).unwrap();
-        loss.to_scalar().unwrap()
+    fn of(weights: &[f32], normalize: Normalize) -> Vec<f32> {
+        shares(weights, divisor(weights, normalize)).unwrap().to_vec1().unwrap()
     }
 
     #[test]
-    fn weights_scale_the_losses() {
-        // (0.5·1 + 0·2 + 1·4) / 3 = 1.5, / 1.5 = 3
-        assert_eq!(of(&[0.5, 0.0, 1.0], Normalize::Mean), 1.5);
-        assert_eq!(of(&[0.5, 0.0, 1.0], Normalize::Weights), 3.0);
+    fn weights_are_shares_of_the_samples_or_of_themselves() {
+        assert_eq!(of(&[0.5, 0.0, 1.0, 0.5], Normalize::Mean), [0.125, 0.0, 0.25, 0.125]);
+        assert_eq!(of(&[0.5, 0.0, 1.0, 0.5], Normalize::Weights), [0.25, 0.0, 0.5, 0.25]);
     }
 
     #[test]
     fn without_any_weight_there_is_nothing_to_divide_by() {
-        assert_eq!(of(&[0.0; 3], Normalize::Mean), 0.0);
+        assert_eq!(of(&[0.0; 2], Normalize::Mean), [0.0; 2]);
         assert_eq!(divisor(&[0.0; 3], Normalize::Weights), 0.0);
     }
 
     #[test]
     fn both_kinds_of_label_have_a_loss() {
         // one class: ln(1 + e^0) = ln 2 for two equal logits; several: each logit 0 costs ln 2
-        let logits = Tensor::new(&[[0f32, 0.0]], &Device::Cpu).unwrap();
+        let logits = Node::from(&Tensor::new(&[[0f32, 0.0]], &Device::Cpu).unwrap());
         let labels =
             [Labels::Single(vec![1]), Labels::Multi { classes: 2, hot: vec![1, 1] }];
         for labels in labels {

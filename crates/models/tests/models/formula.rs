@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 use models::Normalization;
+use ops::Node;
 
 /// The normalisation of the fixtures.
 pub(crate) const NORM: Normalization =
@@ -80,11 +81,12 @@ fn checkpoint_of(network: &str, smooth: bool) -> BTreeMap<String, Tensor> {
     keys(network).into_iter().map(fill).collect()
 }
 
-/// Pixels in [0, 1).
-pub(crate) fn pixels(count: usize, height: usize, width: usize) -> Tensor {
+/// Pixels in [0, 1), constants.
+pub(crate) fn pixels(count: usize, height: usize, width: usize) -> Node {
     let mut values = uniform("pixels", count * 3 * height * width);
     for v in &mut values {
         *v = (*v + 1.0) * 0.5;
     }
-    Tensor::from_vec(values, (count, 3, height, width), &Device::Cpu).unwrap()
+    let pixels = Tensor::from_vec(values, (count, 3, height, width), &Device::Cpu);
+    Node::from(&pixels.unwrap())
 }

@@ -1,7 +1,8 @@
 //! Taps, modes and initialisation.
 
-use candle_core::{Tensor, Var};
+use candle_core::Tensor;
 use models::{Arch, Error, Mode, Network};
+use ops::Node;
 
 use crate::formula::{self, CLASSES, NORM};
 
@@ -90,7 +91,8 @@ fn in_evaluation_an_image_does_not_depend_on_its_batch() {
         let x = formula::pixels(5, 48, 40);
         let together = net.forward(&x, Mode::Eval).unwrap();
         for i in 0..5 {
-            let alone = net.forward(&x.narrow(0, i, 1).unwrap(), Mode::Eval).unwrap();
+            let alone = Node::from(&x.narrow(0, i, 1).unwrap());
+            let alone = net.forward(&alone, Mode::Eval).unwrap();
             let row = together.narrow(0, i, 1).unwrap();
             assert_eq!(values(&alone), values(&row), "{arch} {i}");
         }
@@ -100,12 +102,40 @@ fn in_evaluation_an_image_does_not_depend_on_its_batch() {
 #[test]
 fn in_evaluation_the_input_has_a_gradient_and_the_parameters_have_none() {
     let net = network(Arch::Resnet20);
-    let x = Var::from_tensor(&formula::pixels(2, 32, 32)).unwrap();
-    let logits = net.forward(&x, Mode::Eval).unwrap();
-    let gradients = logits.sum_all().unwrap().backward().unwrap();
+    let x = formula::pixels(2, 32, 32);
+    let logits = net.forward(&Node::variable(&x), Mode::Eval).unwrap();
+    let ones = logits.ones_like().unwrap();
+    let gradients = logits.backward(&ones).unwrap();
     let gradient = gradients.get(&x).unwrap();
     assert!(values(gradient).iter().any(|&g| g != 0.0));
     assert!(net.parameters().values().all(|p| gradients.get(p).is_none()));
+}
+
+#[test]
+fn gradients_of_some_images_are_those_of_all() {
+    for arch in [Arch::Vgg16, Arch::Resnet50, Arch::MobilenetV2, Arch::Resnet20] {
+        let net = network(arch);
+        let x = formula::pixels(4, 40, 48);
+        let logits = net.forward(&Node::variable(&x), Mode::Eval).unwrap();
+        let seed = logits.tensor().clone();
+        let all = logits.clone().backward(&seed).unwrap();
+        let rows = [3, 1];
+        let index = Tensor::new(&rows, x.device()).unwrap();
+        let some = seed.index_select(&index, 0).unwrap();
+        let found = logits.backward_rows(&rows, &some).unwrap();
+        let expected = all.get(&x).unwrap().index_select(&index, 0).unwrap();
+        assert_eq!(values(found.get(&x).unwrap()), values(&expected), "{arch}");
+    }
+}
+
+#[test]
+fn gradients_of_some_images_are_refused_in_training() {
+    let net = network(Arch::Resnet20);
+    let logits =
+        net.forward(&formula::pixels(2, 32, 32), Mode::Train { dropout_seed: 0 }).unwrap();
+    let seed = logits.narrow(0, 0, 1).unwrap();
+    let error = logits.backward_rows(&[0], &seed).unwrap_err().to_string();
+    assert!(error.contains("gradients of some rows of a batch alone"), "{error}");
 }
 
 #[test]
@@ -114,7 +144,9 @@ fn in_training_every_parameter_has_a_gradient() {
         let net = network(arch);
         let x = formula::pixels(2, 64, 64);
         let logits = net.forward(&x, Mode::Train { dropout_seed: 1 }).unwrap();
-        let gradients = logits.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+        // of the sum of the squares
+        let twice = (logits.tensor() * 2.0).unwrap();
+        let gradients = logits.backward(&twice).unwrap();
         for (name, parameter) in net.parameters() {
             let gradient = gradients.get(parameter).unwrap_or_else(|| panic!("{name}"));
             assert_eq!(gradient.dims(), parameter.dims(), "{name}");

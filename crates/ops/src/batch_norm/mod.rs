@@ -1,13 +1,21 @@
 //! Batch normalisation, with the statistics of the batch or with given ones.
 
 mod channel;
+pub(crate) mod fold;
 
-use std::sync::{Arc, OnceLock};
+use candle_core::{Result, Shape, Tensor, bail};
+use rayon::prelude::*;
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use crate::{
+    Activation, Node,
+    activation::{Bounds, passed},
+    map,
+    node::{Operator, Way},
+    storage,
+};
+use channel::{Channel, Planes};
 
-use crate::{map, storage};
-use channel::{Channel, Gradients, Planes, gradients, parameters};
+pub use fold::{Fold, batch_norm_eval};
 
 /// Mean and unbiased variance of each channel over one batch, for the running statistics.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,10 +26,42 @@ pub struct Moments {
     pub variance: Vec<f32>,
 }
 
-/// Batch normalisation in training mode (Ioffe and Szegedy, 2015).
+/// What follows a normalisation, in the same pass over memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Then<'a> {
+    /// Added: the shortcut of a residual block (He et al., 2016).
+    pub shortcut: Option<&'a Node>,
+    /// Applied last.
+    pub activation: Activation,
+}
+
+impl Then<'_> {
+    /// Nothing follows.
+    pub const NOTHING: Self = Self { shortcut: None, activation: Activation::Identity };
+
+    /// # Errors
+    ///
+    /// If the shortcut has another shape.
+    pub(crate) fn expect_shape(self, expected: &Shape) -> Result<()> {
+        match self.shortcut.map(|shortcut| shortcut.shape()) {
+            Some(found) if found != expected => {
+                bail!("expected a shortcut of shape {expected:?}, found {found:?}")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the way back needs of the result `y`, if there is an activation.
+    pub(crate) fn clipped(self, y: &Tensor) -> Option<(Tensor, Bounds)> {
+        let bounds = self.activation.bounds();
+        (bounds != Bounds::NONE).then(|| (y.clone(), bounds))
+    }
+}
+
+/// Batch normalisation in training mode (Ioffe and Szegedy, 2015), and what follows it.
 ///
 /// ```text
-/// y = gamma (x - mean) / sqrt(variance + eps) + beta
+/// y = activation(gamma (x - mean) / sqrt(variance + eps) + beta + shortcut)
 /// ```
 ///
 /// with mean and variance over the batch and the plane of each channel. As in `PyTorch`,
@@ -30,7 +70,7 @@ pub struct Moments {
 ///
 /// # Shapes
 ///
-/// - `x`: `[N, C, H, W]`
+/// - `x`, `shortcut`: `[N, C, H, W]`
 /// - `gamma`, `beta`: `[C]`
 /// - result: `[N, C, H, W]`
 ///
@@ -42,21 +82,27 @@ pub struct Moments {
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
+/// use ops::{Activation, Node, Then};
 ///
-/// let x = Tensor::new(&[[[[1f32, 3.0]]]], &Device::Cpu)?;
-/// let (gamma, beta) = (Tensor::new(&[2f32], &Device::Cpu)?, Tensor::new(&[5f32], &Device::Cpu)?);
+/// let of = |v: f32| Ok::<_, candle_core::Error>(Node::from(&Tensor::new(&[v], &Device::Cpu)?));
+/// let x = Node::from(&Tensor::new(&[[[[1f32, 3.0]]]], &Device::Cpu)?);
 /// // mean 2, variance 1 (or 2 without bias)
-/// let (y, moments) = ops::batch_norm(&x, &gamma, &beta, 0.0)?;
-/// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [3.0, 7.0]);
+/// let (y, moments) = ops::batch_norm(&x, &of(2.0)?, &of(1.0)?, 0.0, Then::NOTHING)?;
+/// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [-1.0, 3.0]);
 /// assert_eq!((moments.mean, moments.variance), (vec![2.0], vec![2.0]));
+///
+/// let relu = Then { activation: Activation::Relu, ..Then::NOTHING };
+/// let (y, _) = ops::batch_norm(&x, &of(2.0)?, &of(1.0)?, 0.0, relu)?;
+/// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [0.0, 3.0]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn batch_norm(
-    x: &Tensor,
-    gamma: &Tensor,
-    beta: &Tensor,
+    x: &Node,
+    gamma: &Node,
+    beta: &Node,
     eps: f64,
-) -> Result<(Tensor, Moments)> {
+    then: Then<'_>,
+) -> Result<(Node, Moments)> {
     let shape = Planes::of(x)?;
     for parameter in [gamma, beta] {
         shape.expect_channels(parameter)?;
@@ -66,191 +112,112 @@ pub fn batch_norm(
         let shape = x.shape();
         bail!("batch_norm: expected more than one value per channel, found {shape:?}");
     }
-    let channels = Arc::new(OnceLock::new());
-    let op = BatchStatistics { shape, eps, channels: Arc::clone(&channels) };
-    let y = x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?;
-    let Some(channels) = channels.get() else {
-        bail!("batch_norm: the forward pass has left no statistics");
-    };
+    then.expect_shape(x.shape())?;
+    let bounds = then.activation.bounds();
+    let (values, gammas, betas) =
+        (x.contiguous()?, gamma.contiguous()?, beta.contiguous()?);
+    let added = then.shortcut.map(Node::contiguous).transpose()?;
+    let (y, channels) = forward(
+        shape,
+        &storage::read(&values)?,
+        added.as_ref().map(storage::read).transpose()?.as_deref(),
+        (&storage::read(&gammas)?, &storage::read(&betas)?),
+        (eps, bounds),
+    );
     let unbiased = count as f64 / (count - 1) as f64;
     let moments = Moments {
         mean: channels.iter().map(|c| c.mean as f32).collect(),
         variance: channels.iter().map(|c| (c.variance * unbiased) as f32).collect(),
     };
-    Ok((y, moments))
+    let y = storage::tensor(y, x.shape())?;
+    let operator =
+        BatchNorm { shape, x: values, gamma: gammas, clipped: then.clipped(&y), channels };
+    let mut arguments = vec![x, gamma, beta];
+    arguments.extend(then.shortcut);
+    Ok((Node::of(y, &arguments, operator), moments))
 }
 
-/// Batch normalisation in evaluation mode, with running statistics.
-///
-/// ```text
-/// y = gamma (x - mean) / sqrt(variance + eps) + beta
-/// ```
-///
-/// The statistics are constants; no gradient reaches them.
-///
-/// # Shapes
-///
-/// - `x`: `[N, C, H, W]`
-/// - `gamma`, `beta`, `mean`, `variance`: `[C]`
-/// - result: `[N, C, H, W]`
-///
-/// # Errors
-///
-/// If shapes disagree.
-///
-/// # Examples
-///
-/// ```
-/// use candle_core::{Device, Tensor};
-///
-/// let of = |v: f32| Tensor::new(&[v], &Device::Cpu);
-/// let x = Tensor::new(&[[[[1f32, 3.0]]]], &Device::Cpu)?;
-/// let y = ops::batch_norm_eval(&x, &of(2.0)?, &of(5.0)?, &of(1.0)?, &of(4.0)?, 0.0)?;
-/// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [5.0, 7.0]);
-/// # Ok::<(), candle_core::Error>(())
-/// ```
-pub fn batch_norm_eval(
-    x: &Tensor,
-    gamma: &Tensor,
-    beta: &Tensor,
-    mean: &Tensor,
-    variance: &Tensor,
-    eps: f64,
-) -> Result<Tensor> {
-    let shape = Planes::of(x)?;
-    for parameter in [gamma, beta, mean, variance] {
-        shape.expect_channels(parameter)?;
-    }
-    let (mean, variance) = storage::with(mean, |mean| {
-        storage::with(variance, |variance| (mean.to_vec(), variance.to_vec()))
-    })??;
-    let channels = mean.iter().zip(&variance);
-    let channels =
-        channels.map(|(m, v)| Channel::new(f64::from(*m), f64::from(*v), eps)).collect();
-    let op = GivenStatistics { shape, channels };
-    x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)
-}
-
-struct BatchStatistics {
+fn forward(
     shape: Planes,
-    eps: f64,
-    channels: Arc<OnceLock<Vec<Channel>>>,
-}
-
-impl CustomOp3 for BatchStatistics {
-    fn name(&self) -> &'static str {
-        "batch_norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        gamma: &CpuStorage,
-        gamma_layout: &Layout,
-        beta: &CpuStorage,
-        beta_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = storage::slice(x, x_layout)?;
-        let gamma = storage::slice(gamma, gamma_layout)?;
-        let beta = storage::slice(beta, beta_layout)?;
-        let shape = self.shape;
-        let (y, channels) = map::zip_channels((x, x), (shape.channels, shape.plane), |i| {
-            let channel = Channel::of(x, shape, i, self.eps);
+    x: &[f32],
+    shortcut: Option<&[f32]>,
+    (gamma, beta): (&[f32], &[f32]),
+    (eps, bounds): (f64, Bounds),
+) -> (Vec<f32>, Vec<Channel>) {
+    let layout = (shape.channels, shape.plane);
+    let channel = |i: usize| Channel::of(x, shape, i, eps);
+    match shortcut {
+        None => map::zip_channels([x], layout, |i| {
+            let channel = channel(i);
             let normalize = channel.normalize(gamma[i], beta[i]);
-            (channel, move |x, _| normalize(x))
-        });
-        self.channels.set(channels).expect("an operator runs forward once");
-        Ok((CpuStorage::F32(y), x_layout.shape().clone()))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        gamma: &Tensor,
-        beta: &Tensor,
-        _: &Tensor,
-        dy: &Tensor,
-    ) -> Result<Gradients> {
-        let channels = self.channels.get().expect("forward came first");
-        let (shape, scales) = (self.shape, storage::with(gamma, <[f32]>::to_vec)?);
-        let count = (shape.batch * shape.plane) as f64;
-        let (dx, sums) = storage::with(x, |values| {
-            storage::with(dy, |dy| {
-                if !x.track_op() {
-                    return (None, parameters(channels, dy, values, shape));
-                }
-                let layout = (shape.channels, shape.plane);
-                let (dx, sums) = map::zip_channels((dy, values), layout, |i| {
-                    let channel = channels[i];
-                    let sums = channel.parameters(dy, values, shape, i);
-                    let scale = (f64::from(scales[i]) * channel.inverse) as f32;
-                    let mean = channel.mean as f32;
-                    let shift = (sums.0 / count) as f32;
-                    let slope = (sums.1 * channel.inverse / count) as f32;
-                    (sums, move |d, x| scale * (d - shift - (x - mean) * slope))
-                });
-                (Some(dx), sums)
-            })
-        })??;
-        gradients((x, gamma, beta), dx, &sums)
+            (channel, move |[x]| bounds.clip(normalize(x)))
+        }),
+        Some(shortcut) => map::zip_channels([x, shortcut], layout, |i| {
+            let channel = channel(i);
+            let normalize = channel.normalize(gamma[i], beta[i]);
+            (channel, move |[x, shortcut]| bounds.clip(normalize(x) + shortcut))
+        }),
     }
 }
 
-struct GivenStatistics {
+#[derive(Debug)]
+struct BatchNorm {
     shape: Planes,
+    x: Tensor,
+    gamma: Tensor,
+    /// The result, if an activation made it, and the activation's bounds.
+    clipped: Option<(Tensor, Bounds)>,
     channels: Vec<Channel>,
 }
 
-impl CustomOp3 for GivenStatistics {
-    fn name(&self) -> &'static str {
-        "batch_norm_eval"
-    }
+/// Gradients of beta and gamma, channel by channel.
+type Sums = Vec<(f64, f64)>;
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        gamma: &CpuStorage,
-        gamma_layout: &Layout,
-        beta: &CpuStorage,
-        beta_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let gamma = storage::slice(gamma, gamma_layout)?;
-        let beta = storage::slice(beta, beta_layout)?;
-        let x = storage::slice(x, x_layout)?;
-        let y = map::map_planes(x, self.shape.plane, |i| {
-            let i = i % self.shape.channels;
-            self.channels[i].normalize(gamma[i], beta[i])
-        });
-        Ok((CpuStorage::F32(y), x_layout.shape().clone()))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        gamma: &Tensor,
-        beta: &Tensor,
-        _: &Tensor,
-        dy: &Tensor,
-    ) -> Result<Gradients> {
+impl BatchNorm {
+    /// The gradient of `x` if it is wanted, and those of beta and gamma.
+    fn gradients(&self, dy: &[f32], wanted: bool) -> Result<(Option<Vec<f32>>, Sums)> {
         let (shape, channels) = (self.shape, &self.channels);
-        let scales = storage::with(gamma, <[f32]>::to_vec)?;
-        let wanted = gamma.track_op() || beta.track_op();
-        let (dx, sums) = storage::with(x, |values| {
-            storage::with(dy, |dy| {
-                let dx = x.track_op().then(|| {
-                    map::map_planes(dy, shape.plane, |i| {
-                        let i = i % shape.channels;
-                        let scale = (f64::from(scales[i]) * channels[i].inverse) as f32;
-                        move |d| d * scale
-                    })
-                });
-                let sums = wanted.then(|| parameters(channels, dy, values, shape));
-                (dx, sums.unwrap_or_default())
-            })
-        })??;
-        gradients((x, gamma, beta), dx, &sums)
+        let count = (shape.batch * shape.plane) as f64;
+        let gamma = &*storage::read(&self.gamma)?;
+        let x = &*storage::read(&self.x)?;
+        // without an activation everything passes, whatever the result
+        let y = self.clipped.as_ref().map(|(y, _)| storage::read(y)).transpose()?;
+        let y = y.as_deref().unwrap_or(x);
+        let bounds = self.clipped.as_ref().map_or(Bounds::NONE, |(_, bounds)| *bounds);
+        let sums = |i: usize| channels[i].sums(shape, i, [dy, x, y], bounds);
+        if !wanted {
+            return Ok((None, (0..shape.channels).into_par_iter().map(sums).collect()));
+        }
+        let (dx, sums) =
+            map::zip_channels([dy, x, y], (shape.channels, shape.plane), |i| {
+                let sums = sums(i);
+                let dx = channels[i].backward(gamma[i], sums, count);
+                (sums, move |[d, x, y]| dx(bounds.pass(y, d), x))
+            });
+        Ok((Some(dx), sums))
+    }
+}
+
+impl Operator for BatchNorm {
+    fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
+        way.expect_all_rows("batch normalisation with the batch's statistics")?;
+        let (dx, sums) = self.gradients(&storage::read(dy)?, way.wants(0))?;
+        let parameter = |wanted: bool, of: fn(&(f64, f64)) -> f64| {
+            let values = || sums.iter().map(|sums| of(sums) as f32).collect();
+            wanted.then(|| storage::tensor(values(), sums.len())).transpose()
+        };
+        let mut gradients = vec![
+            dx.map(|dx| storage::tensor(dx, self.x.shape())).transpose()?,
+            parameter(way.wants(1), |sums| sums.1)?,
+            parameter(way.wants(2), |sums| sums.0)?,
+        ];
+        if let Some(shortcut) = way.argument(3) {
+            gradients.push(match &self.clipped {
+                Some((y, bounds)) if shortcut => Some(passed(y, dy, *bounds)?),
+                _ => shortcut.then(|| dy.clone()),
+            });
+        }
+        Ok(gradients)
     }
 }
 
@@ -262,21 +229,26 @@ mod tests {
 
     #[test]
     fn a_single_value_per_channel_is_refused() -> Result<()> {
-        let x = Tensor::zeros((1, 2, 1, 1), DType::F32, &Device::Cpu)?;
-        let one = Tensor::ones(2, DType::F32, &Device::Cpu)?;
-        let error = batch_norm(&x, &one, &one, 1e-5).unwrap_err().to_string();
+        let x = Node::from(&Tensor::zeros((1, 2, 1, 1), DType::F32, &Device::Cpu)?);
+        let one = Node::from(&Tensor::ones(2, DType::F32, &Device::Cpu)?);
+        let error =
+            batch_norm(&x, &one, &one, 1e-5, Then::NOTHING).unwrap_err().to_string();
         assert!(error.contains("more than one value per channel"), "{error}");
-        batch_norm_eval(&x, &one, &one, &one, &one, 1e-5)?;
+        batch_norm_eval(&x, &Fold::new(&one, &one, &one, &one, 1e-5)?, Then::NOTHING)?;
         Ok(())
     }
 
     #[test]
-    fn parameters_of_another_length_are_refused() -> Result<()> {
-        let x = Tensor::zeros((2, 3, 2, 2), DType::F32, &Device::Cpu)?;
-        let good = Tensor::ones(3, DType::F32, &Device::Cpu)?;
-        let bad = Tensor::ones(2, DType::F32, &Device::Cpu)?;
-        assert!(batch_norm(&x, &good, &bad, 1e-5).is_err());
-        assert!(batch_norm_eval(&x, &good, &good, &bad, &good, 1e-5).is_err());
+    fn parameters_and_shortcuts_of_other_shapes_are_refused() -> Result<()> {
+        let x = Node::from(&Tensor::zeros((2, 3, 2, 2), DType::F32, &Device::Cpu)?);
+        let good = Node::from(&Tensor::ones(3, DType::F32, &Device::Cpu)?);
+        let bad = Node::from(&Tensor::ones(2, DType::F32, &Device::Cpu)?);
+        assert!(batch_norm(&x, &good, &bad, 1e-5, Then::NOTHING).is_err());
+        let then = Then { shortcut: Some(&good), ..Then::NOTHING };
+        assert!(batch_norm(&x, &good, &good, 1e-5, then).is_err());
+        assert!(Fold::new(&good, &good, &bad, &good, 1e-5).is_err());
+        let other = Fold::new(&bad, &bad, &bad, &bad, 1e-5)?;
+        assert!(batch_norm_eval(&x, &other, Then::NOTHING).is_err());
         Ok(())
     }
 
@@ -284,7 +256,8 @@ mod tests {
     fn values_far_from_zero_keep_their_variance() -> Result<()> {
         let x = Tensor::new(&[[[[8_388_608f32, 8_388_609.0, 8_388_610.0]]]], &Device::Cpu)?;
         let one = Tensor::ones(1, DType::F32, &Device::Cpu)?;
-        let (_, moments) = batch_norm(&x, &one, &one.zeros_like()?, 0.0)?;
+        let (one, zero) = (Node::from(&one), Node::from(&one.zeros_like()?));
+        let (_, moments) = batch_norm(&Node::from(&x), &one, &zero, 0.0, Then::NOTHING)?;
         assert_eq!(moments.variance, [1.0]);
         assert_eq!(moments.mean, [8_388_609.0]);
         Ok(())

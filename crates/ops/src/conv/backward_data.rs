@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "the results are written once, by several threads")]
 
 use super::{
+    epilogue::Epilogue,
     flat::{Flat, Source},
     geometry::{Geometry, Tap},
     grid::{Grid, Target},
@@ -78,7 +79,7 @@ unsafe fn write(geometry: &Geometry, dy: &Flat, w: &[f32], out: Shared<'_>) {
             pitch: geometry.pitch,
             panels: &panels,
             grid: &grid,
-            bias: None,
+            epilogue: Epilogue::NONE,
             groups: geometry.groups,
             inputs: geometry.outputs,
             outputs: geometry.inputs,

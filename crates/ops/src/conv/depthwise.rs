@@ -1,141 +1,196 @@
-//! Depthwise convolutions: every channel by itself, row by row.
+//! Depthwise convolutions: every channel by itself, sixteen of them side by side.
 //!
-//! A plane is laid out flat in a small buffer of the thread's own and stays in the cache.
-
-#![expect(unsafe_code, reason = "planes are read through unchecked vector loads")]
+//! Sixteen planes are turned so that their values at a pixel are neighbours, with the padding
+//! around them: then every tap reads one vector, whatever the stride and the plane's size.
 
 use rayon::prelude::*;
 
 use super::{
-    backward_data::gradient,
-    flat::{Flat, Source},
-    forward::input,
-    geometry::{Geometry, Pitch},
-    kernel::{self, MAX_LANES, ONE, Row},
+    depthwise_kernel::{self as kernel, LANES, Taps, Vector},
+    epilogue::Epilogue,
+    geometry::Geometry,
 };
+use crate::map;
 
-/// Images that [`backward_weight`] sums at a time.
-const IMAGES: usize = 16;
-/// Planes of a task, at least.
-const PLANES: usize = 4;
-
-/// `y[n, c] = bias[c] + sum_k w[c, k] * x[n, c]`, the latter shifted by tap `k`.
+/// `y[n, c] = epilogue(sum_k w[c, k] * x[n, c])`, the latter shifted by tap `k`.
 pub(super) fn forward(
     geometry: &Geometry,
     x: &[f32],
     w: &[f32],
-    bias: Option<&[f32]>,
+    epilogue: Epilogue<'_>,
 ) -> Vec<f32> {
-    let source = planes(input(geometry), 1);
-    let (height, width) = (geometry.y.output, geometry.x.output);
+    let grid = Turned::new(geometry);
     let (from, to) = (geometry.input_plane(), geometry.output_plane());
-    let mut y = vec![0.0; geometry.batch * geometry.groups * to];
-    y.par_chunks_mut(to).enumerate().with_min_len(PLANES).for_each_init(
-        Flat::default,
-        |flat, (plane, y)| {
-            let c = plane % geometry.groups;
-            flat.refill([&x[plane * from..][..from]].into_iter(), &source);
-            let taps = geometry.taps.iter();
-            let offsets: Vec<isize> =
-                taps.map(|tap| (tap.phase * flat.phase) as isize + tap.offset).collect();
-            let weights = &w[c * offsets.len()..][..offsets.len()];
-            let bias = bias.map_or(0.0, |bias| bias[c]);
-            for (j, y) in y.chunks_exact_mut(width).enumerate().take(height) {
-                let values = flat.at(0, 0).wrapping_add(j * geometry.pitch.row);
-                // SAFETY: the layout has room for the taps around every position and for
-                // whole vectors at its end.
-                unsafe {
-                    kernel::row(Row { weights, offsets: &offsets, values, bias }, y);
-                }
-            }
-        },
-    );
-    y
+    map::planes(geometry.batch * geometry.groups * to, LANES * to, |group, y| {
+        let first = group * LANES;
+        let lanes = y.len() / to;
+        let x = grid.load(&x[first * from..][..lanes * from]);
+        let mut sums = vec![[0.0; LANES]; to];
+        kernel::convolve(&grid.taps(), &x, &grid.weights(w, first, lanes), &mut sums);
+        unturn_line(&sums, to, y);
+        for (plane, y) in (first..).zip(y.chunks_exact_mut(to)) {
+            epilogue.apply(plane % geometry.groups, plane * to, y);
+        }
+    })
 }
 
-/// `dx[n, c, · s + r] = sum_(k of phase r) w[c, k] * dy[n, c, · - q_k]`.
+/// `dx[n, c, · s + k d - p] += w[c, k] * dy[n, c]`.
 pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
-    let source = planes(gradient(geometry), 1);
+    let grid = Turned::new(geometry);
     let (from, to) = (geometry.output_plane(), geometry.input_plane());
-    let kernel = geometry.taps.len();
-    let phases: Vec<(Vec<usize>, Vec<isize>)> = (0..geometry.phases.len())
-        .map(|phase| {
-            let taps = geometry.taps.iter().enumerate();
-            taps.filter(|(_, tap)| tap.phase == phase)
-                .map(|(k, tap)| (k, -tap.offset))
-                .unzip()
-        })
-        .collect();
-    let (width, stride) = (geometry.x.input, (geometry.y.stride, geometry.x.stride));
-    let mut dx = vec![0.0; geometry.batch * geometry.groups * to];
-    dx.par_chunks_mut(to).enumerate().with_min_len(PLANES).for_each_init(
-        || (Flat::default(), vec![0.0; width]),
-        |(flat, row), (plane, dx)| {
-            flat.refill([&dy[plane * from..][..from]].into_iter(), &source);
-            let w = &w[plane % geometry.groups * kernel..][..kernel];
-            for (&(ry, rx), (taps, offsets)) in geometry.phases.iter().zip(&phases) {
-                let weights: Vec<f32> = taps.iter().map(|&k| w[k]).collect();
-                let len = geometry.x.phase(rx);
-                for (j, dx) in
-                    dx.chunks_exact_mut(width).skip(ry).step_by(stride.0).enumerate()
-                {
-                    let values = flat.at(0, 0).wrapping_add(j * geometry.pitch.row);
-                    let operands = Row { weights: &weights, offsets, values, bias: 0.0 };
-                    if stride.1 == 1 {
-                        // SAFETY: as in `forward`.
-                        unsafe { kernel::row(operands, dx) };
-                    } else {
-                        // SAFETY: as in `forward`.
-                        unsafe { kernel::row(operands, &mut row[..len]) };
-                        let to = dx.iter_mut().skip(rx).step_by(stride.1);
-                        for (to, from) in to.zip(&row[..len]) {
-                            *to = *from;
-                        }
-                    }
-                }
-            }
-        },
-    );
-    dx
+    map::planes(geometry.batch * geometry.groups * to, LANES * to, |group, dx| {
+        let first = group * LANES;
+        let lanes = dx.len() / to;
+        let dy = turn(&dy[first * from..][..lanes * from], from);
+        let mut sums = vec![[0.0; LANES]; grid.height * grid.width];
+        kernel::spread(&grid.taps(), &dy, &grid.weights(w, first, lanes), &mut sums);
+        grid.unload(&sums, dx);
+    })
 }
 
-/// `dw[c, k] = sum over positions of dy[c] * x[c]`, the latter shifted by tap `k`.
+/// `dw[c, k] = sum over images and positions of dy[c] * x[c]`, the latter shifted by tap `k`.
 pub(super) fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    let grid = Turned::new(geometry);
     let (batch, channels) = (geometry.batch, geometry.groups);
-    let kernel = geometry.taps.len();
+    let taps = grid.offsets.len();
     let (from, to) = (geometry.input_plane(), geometry.output_plane());
-    let task = |(flat_x, flat_dy): &mut (Flat, Flat), c: usize, dw: &mut [f32]| {
-        for first in (0..batch).step_by(IMAGES) {
-            let images = first..batch.min(first + IMAGES);
-            let part = |source| planes(source, images.len());
-            let of_x = images.clone().map(|n| &x[(n * channels + c) * from..][..from]);
-            flat_x.refill(of_x, &part(input(geometry)));
-            let of_dy = images.clone().map(|n| &dy[(n * channels + c) * to..][..to]);
-            flat_dy.refill(of_dy, &part(gradient(geometry)));
-            // whole vectors: behind the last position the layouts go on with zeros
-            let len = (images.len() * geometry.pitch.image).next_multiple_of(MAX_LANES);
-            for (taps, dw) in geometry.taps.chunks(ONE).zip(dw.chunks_mut(ONE)) {
-                let right: [*const f32; ONE] = core::array::from_fn(|k| {
-                    let tap = taps[k.min(taps.len() - 1)];
-                    flat_x.at(0, tap.phase).wrapping_offset(tap.offset)
-                });
-                // SAFETY: the layouts have room for the taps around every position.
-                let sums = unsafe { kernel::dots_one(flat_dy.at(0, 0), right, len) };
-                for (dw, sum) in dw.iter_mut().zip(sums) {
-                    *dw += sum;
-                }
+    let mut dw = vec![0.0; channels * taps];
+    dw.par_chunks_mut(LANES * taps).enumerate().for_each(|(group, dw)| {
+        let lanes = dw.len() / taps;
+        let mut sums = vec![[0f64; LANES]; taps];
+        for n in 0..batch {
+            let plane = n * channels + group * LANES;
+            let x = grid.load(&x[plane * from..][..lanes * from]);
+            let dy = turn(&dy[plane * to..][..lanes * to], to);
+            kernel::add_products(&grid.taps(), &x, &dy, &mut sums);
+        }
+        for (lane, dw) in dw.chunks_exact_mut(taps).enumerate() {
+            for (dw, sums) in dw.iter_mut().zip(&sums) {
+                *dw = sums[lane] as f32;
             }
         }
-    };
-    let mut dw = vec![0.0; channels * kernel];
-    dw.par_chunks_mut(kernel)
-        .enumerate()
-        .for_each_init(<(Flat, Flat)>::default, |flats, (c, dw)| task(flats, c, dw));
+    });
     dw
 }
 
-/// One channel of a few images of `source`.
-fn planes(source: Source<'_>, batch: usize) -> Source<'_> {
-    let pitch = Pitch { total: batch * source.pitch.image, ..source.pitch };
-    Source { batch, channels: 1, pitch, ..source }
+/// The layout of sixteen input planes side by side, with padding.
+struct Turned {
+    /// Height and width of an input plane.
+    input: (usize, usize),
+    /// Height and width of an output plane.
+    output: (usize, usize),
+    padding: (usize, usize),
+    stride: (usize, usize),
+    /// Height and width with padding.
+    height: usize,
+    width: usize,
+    /// Where each tap of output 0 reads.
+    offsets: Vec<usize>,
+    /// Channels of an image.
+    channels: usize,
+}
+
+impl Turned {
+    fn new(geometry: &Geometry) -> Self {
+        let (y, x) = (geometry.y, geometry.x);
+        let width = x.input + 2 * x.padding;
+        let rows = (0..y.kernel).map(|k| k * y.dilation * width);
+        let columns = |row| (0..x.kernel).map(move |k| row + k * x.dilation);
+        Self {
+            input: (y.input, x.input),
+            output: (y.output, x.output),
+            padding: (y.padding, x.padding),
+            stride: (y.stride, x.stride),
+            height: y.input + 2 * y.padding,
+            width,
+            offsets: rows.flat_map(columns).collect(),
+            channels: geometry.groups,
+        }
+    }
+
+    /// The weights of planes `first..first + lanes`, tap by tap.
+    fn weights(&self, w: &[f32], first: usize, lanes: usize) -> Vec<Vector> {
+        let taps = self.offsets.len();
+        let mut weights = vec![[0.0; LANES]; taps];
+        for lane in 0..lanes {
+            let w = &w[(first + lane) % self.channels * taps..][..taps];
+            for (to, from) in weights.iter_mut().zip(w) {
+                to[lane] = *from;
+            }
+        }
+        weights
+    }
+
+    /// First element of input row `row`.
+    fn row(&self, row: usize) -> usize {
+        (row + self.padding.0) * self.width + self.padding.1
+    }
+
+    /// What the loops of [`kernel`] need of it.
+    fn taps(&self) -> Taps<'_> {
+        Taps {
+            offsets: &self.offsets,
+            pitch: (self.stride.0 * self.width, self.stride.1),
+            width: self.output.1,
+        }
+    }
+
+    /// Planes with zeros around them.
+    fn load(&self, planes: &[f32]) -> Vec<Vector> {
+        let (height, width) = self.input;
+        let mut turned = vec![[0.0; LANES]; self.height * self.width];
+        for row in 0..height {
+            let into = &mut turned[self.row(row)..][..width];
+            turn_line(&planes[row * width..], height * width, into);
+        }
+        turned
+    }
+
+    /// Planes without what is around them.
+    fn unload(&self, turned: &[Vector], planes: &mut [f32]) {
+        let (height, width) = self.input;
+        for row in 0..height {
+            let from = &turned[self.row(row)..][..width];
+            unturn_line(from, height * width, &mut planes[row * width..]);
+        }
+    }
+}
+
+/// Planes of `size` values, side by side.
+fn turn(planes: &[f32], size: usize) -> Vec<Vector> {
+    let mut turned = vec![[0.0; LANES]; size];
+    turn_line(planes, size, &mut turned);
+    turned
+}
+
+/// Lines of planes that are `size` apart, side by side; missing ones are zero.
+///
+/// Not compiled for wide vectors, where the compiler would scatter.
+fn turn_line(planes: &[f32], size: usize, into: &mut [Vector]) {
+    let len = into.len();
+    let lines: [&[f32]; LANES] = core::array::from_fn(|lane| {
+        planes.get(lane * size..lane * size + len).unwrap_or(&[])
+    });
+    if lines.iter().all(|line| line.len() == len) {
+        for (i, into) in into.iter_mut().enumerate() {
+            for (into, line) in into.iter_mut().zip(&lines) {
+                *into = line[i];
+            }
+        }
+    } else {
+        for (lane, line) in lines.iter().enumerate() {
+            for (into, from) in into.iter_mut().zip(*line) {
+                into[lane] = *from;
+            }
+        }
+    }
+}
+
+/// The other way round.
+fn unturn_line(from: &[Vector], size: usize, planes: &mut [f32]) {
+    for (lane, plane) in planes.chunks_mut(size).enumerate() {
+        for (to, from) in plane.iter_mut().zip(from) {
+            *to = from[lane];
+        }
+    }
 }

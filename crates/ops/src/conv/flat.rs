@@ -70,22 +70,6 @@ impl Flat {
         flat
     }
 
-    /// Lays out the planes of channel 0 on this thread, into the memory of before.
-    pub(super) fn refill<'x>(
-        &mut self,
-        planes: impl Iterator<Item = &'x [f32]>,
-        source: &Source<'_>,
-    ) {
-        let len = self.reserve(source);
-        let values = Shared::new(self.values.as_mut_ptr());
-        for (n, plane) in planes.enumerate() {
-            // SAFETY: nobody else writes.
-            unsafe { flat_plane(source, self, plane, (0, n), values) };
-        }
-        // SAFETY: as in `new`.
-        unsafe { self.values.set_len(len) };
-    }
-
     /// Makes room and sets the distances; returns the number of elements.
     fn reserve(&mut self, source: &Source<'_>) -> usize {
         // the last block of vectors may begin at the last position

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "the results are written once, by several threads")]
 
 use super::{
+    epilogue::Epilogue,
     flat::{Flat, Source},
     geometry::{Geometry, Tap},
     grid::{Grid, Target},
@@ -11,12 +12,12 @@ use super::{
     shared::filled,
 };
 
-/// `y[n, o] = bias[o] + sum_c sum_k w[o, c, k] * x[n, c, · s + k d - p]`.
+/// `y[n, o] = epilogue(sum_c sum_k w[o, c, k] * x[n, c, · s + k d - p])`.
 pub(super) fn forward(
     geometry: &Geometry,
     x: &[f32],
     w: &[f32],
-    bias: Option<&[f32]>,
+    epilogue: Epilogue<'_>,
 ) -> Vec<f32> {
     let block = Block::of_this_machine();
     let flat = Flat::new(x, &input(geometry));
@@ -54,7 +55,7 @@ pub(super) fn forward(
         pitch: geometry.pitch,
         panels: &panels,
         grid: &grid,
-        bias,
+        epilogue,
         groups: geometry.groups,
         inputs: geometry.inputs,
         outputs: geometry.outputs,

@@ -199,9 +199,29 @@ impl Geometry {
         })
     }
 
+    /// The same convolution of another number of images.
+    pub(super) fn of_batch(&self, batch: usize) -> Result<Self> {
+        let (_, channels, height, width) = self.input();
+        let outputs = self.groups * self.outputs;
+        let (y, x) = (self.y, self.x);
+        let conv = Conv2d {
+            stride: (y.stride, x.stride),
+            padding: (y.padding, x.padding),
+            dilation: (y.dilation, x.dilation),
+            groups: self.groups,
+        };
+        let weights = [outputs, self.inputs, y.kernel, x.kernel];
+        Self::new(&[batch, channels, height, width], &weights, None, conv)
+    }
+
     /// Shape of the result.
     pub(super) fn result(&self) -> (usize, usize, usize, usize) {
         (self.batch, self.groups * self.outputs, self.y.output, self.x.output)
+    }
+
+    /// Shape of the input.
+    pub(super) fn input(&self) -> (usize, usize, usize, usize) {
+        (self.batch, self.groups * self.inputs, self.y.input, self.x.input)
     }
 
     /// Elements of one channel of one input image.
@@ -221,7 +241,7 @@ impl Geometry {
 
     /// Whether the convolution is a matrix product at every pixel.
     pub(super) fn is_pointwise(&self) -> bool {
-        let plain = |axis: Axis| axis.kernel == 1 && axis.stride == 1 && axis.padding == 0;
+        let plain = |axis: Axis| axis.kernel == 1 && axis.padding == 0;
         self.groups == 1 && plain(self.y) && plain(self.x)
     }
 

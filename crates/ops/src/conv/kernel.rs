@@ -207,40 +207,6 @@ impl WithSimd for Dots {
     }
 }
 
-/// Taps that [`dots_one`] takes at a time.
-pub(crate) const ONE: usize = 9;
-
-/// Scalar products of one row with [`ONE`] rows, as [`dots`].
-///
-/// # Safety
-///
-/// All rows have `len` initialised elements.
-pub(crate) unsafe fn dots_one(
-    left: *const f32,
-    right: [*const f32; ONE],
-    len: usize,
-) -> [f32; ONE] {
-    Arch::new().dispatch(DotsOne { left, right, len })
-}
-
-struct DotsOne {
-    left: *const f32,
-    right: [*const f32; ONE],
-    len: usize,
-}
-
-impl WithSimd for DotsOne {
-    type Output = [f32; ONE];
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
-        let over = Stretches { count: 1, pitch: 0, len: self.len };
-        // SAFETY: the caller of `dots_one` promises the elements.
-        let [row] = unsafe { dots_block(simd, [self.left], self.right, over) };
-        row
-    }
-}
-
 #[inline(always)]
 unsafe fn dots_block<S: Simd, const M: usize, const N: usize>(
     simd: S,
@@ -302,79 +268,14 @@ unsafe fn rests(left: *const f32, right: *const f32, over: Stretches, rest: usiz
     sum
 }
 
-/// Operands of [`row`].
-#[derive(Clone, Copy)]
-pub(crate) struct Row<'a> {
-    /// Weight of each tap.
-    pub(crate) weights: &'a [f32],
-    /// Where each tap reads, relative to the position.
-    pub(crate) offsets: &'a [isize],
-    /// Position of the row's first element.
-    pub(crate) values: *const f32,
-    /// Added to each sum.
-    pub(crate) bias: f32,
-}
-
-/// One row of a single channel: `out[i] = bias + sum_t weights[t] * values[i + offsets[t]]`.
-///
-/// # Safety
-///
-/// Every element the formula names lies in the allocation of `values` and is
-/// initialised, also for `i` up to the next multiple of the vector's length.
-pub(crate) unsafe fn row(operands: Row<'_>, out: &mut [f32]) {
-    Arch::new().dispatch(RowOp { operands, out });
-}
-
-struct RowOp<'a> {
-    operands: Row<'a>,
-    out: &'a mut [f32],
-}
-
-impl WithSimd for RowOp<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let mut chunks = self.out.chunks_exact_mut(S::F32_LANES);
-        let mut at = 0;
-        for chunk in &mut chunks {
-            // SAFETY: the caller of `row` promises what is read; the chunk has F32_LANES
-            // elements.
-            unsafe {
-                let sum = row_vector(simd, self.operands, at);
-                store::<S>(chunk.as_mut_ptr(), sum);
-            }
-            at += S::F32_LANES;
-        }
-        let rest = chunks.into_remainder();
-        if !rest.is_empty() {
-            // SAFETY: the caller of `row` promises what is read.
-            let sum = unsafe { row_vector(simd, self.operands, at) };
-            simd.partial_store_f32s(rest, sum);
-        }
-    }
-}
-
 #[inline(always)]
-unsafe fn row_vector<S: Simd>(simd: S, operands: Row<'_>, at: usize) -> S::f32s {
-    let Row { weights, offsets, values, bias } = operands;
-    let mut sum = simd.splat_f32s(bias);
-    for (&weight, &offset) in weights.iter().zip(offsets) {
-        // SAFETY: the caller of `row` promises these elements.
-        let x = unsafe { load::<S>(values.offset(at as isize + offset)) };
-        sum = simd.mul_add_e_f32s(simd.splat_f32s(weight), x, sum);
-    }
-    sum
-}
-
-#[inline(always)]
-unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
+pub(super) unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
     // SAFETY: the caller has F32_LANES elements at `from`; f32s is plain data.
     unsafe { from.cast::<S::f32s>().read_unaligned() }
 }
 
 #[inline(always)]
-unsafe fn store<S: Simd>(to: *mut f32, value: S::f32s) {
+pub(super) unsafe fn store<S: Simd>(to: *mut f32, value: S::f32s) {
     // SAFETY: the caller has room for F32_LANES elements at `to`.
     unsafe { to.cast::<S::f32s>().write_unaligned(value) }
 }

@@ -8,18 +8,28 @@
 mod backward_data;
 mod backward_weight;
 mod depthwise;
+mod depthwise_kernel;
+mod epilogue;
 mod flat;
 mod forward;
 mod geometry;
 mod grid;
 pub(crate) mod kernel;
 mod pointwise;
+mod pointwise_weight;
 mod products;
 pub(crate) mod shared;
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor};
 
-use crate::storage;
+use crate::{
+    Activation, Fold, Node, Then,
+    activation::{Bounds, passed},
+    batch_norm::fold::Scaled,
+    node::{Operator, Way},
+    storage,
+};
+use epilogue::Epilogue;
 use flat::Flat;
 use geometry::Geometry;
 
@@ -62,166 +72,190 @@ impl Default for Conv2d {
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ops::{Conv2d, conv2d};
+/// use ops::{Conv2d, Node, conv2d};
 ///
-/// let x = Tensor::new(&[[[[1f32, 2.0, 3.0]]]], &Device::Cpu)?;
-/// let w = Tensor::new(&[[[[1f32, 10.0]]]], &Device::Cpu)?;
+/// let x = Node::from(&Tensor::new(&[[[[1f32, 2.0, 3.0]]]], &Device::Cpu)?);
+/// let w = Node::from(&Tensor::new(&[[[[1f32, 10.0]]]], &Device::Cpu)?);
 /// let y = conv2d(&x, &w, None, Conv2d::default())?;
 /// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [21.0, 32.0]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn conv2d(
-    x: &Tensor,
-    w: &Tensor,
-    bias: Option<&Tensor>,
+pub fn conv2d(x: &Node, w: &Node, bias: Option<&Node>, conv: Conv2d) -> Result<Node> {
+    conv2d_activated(x, w, bias, conv, Activation::Identity)
+}
+
+/// The `activation` of [`conv2d`], in the same pass over memory.
+///
+/// # Errors
+///
+/// As [`conv2d`].
+pub fn conv2d_activated(
+    x: &Node,
+    w: &Node,
+    bias: Option<&Node>,
     conv: Conv2d,
-) -> Result<Tensor> {
-    for tensor in [Some(x), Some(w), bias].into_iter().flatten() {
-        if tensor.dtype() != candle_core::DType::F32 || !tensor.device().is_cpu() {
-            bail!(
-                "conv2d expects f32 on the CPU, found {:?} on {:?}",
-                tensor.dtype(),
-                tensor.device().location(),
-            );
-        }
-    }
-    let geometry = Geometry::new(x.dims(), w.dims(), bias.map(Tensor::dims), conv)?;
-    let (x, w) = (x.contiguous()?, w.contiguous()?);
-    match bias {
-        None => x.apply_op2(&w, Operator(geometry)),
-        Some(bias) => x.apply_op3(&w, &bias.contiguous()?, Operator(geometry)),
+    activation: Activation,
+) -> Result<Node> {
+    let bias_dims = bias.map(|bias| bias.dims());
+    let geometry = Geometry::new(x.dims(), w.dims(), bias_dims, conv)?;
+    let (x_values, w_values) = (x.contiguous()?, w.contiguous()?);
+    let bias_values = bias.map(Node::contiguous).transpose()?;
+    let bounds = activation.bounds();
+    let y = {
+        let bias = bias_values.as_ref().map(storage::read).transpose()?;
+        let epilogue =
+            Epilogue { scale: None, shift: bias.as_deref(), added: None, bounds };
+        forward(&geometry, &storage::read(&x_values)?, &storage::read(&w_values)?, epilogue)
+    };
+    let y = storage::tensor(y, geometry.result())?;
+    let clipped = Then { activation, ..Then::NOTHING }.clipped(&y);
+    let operator = Convolution { geometry, x: x_values, w: w_values, clipped };
+    let mut arguments = vec![x, w];
+    arguments.extend(bias);
+    Ok(Node::of(y, &arguments, operator))
+}
+
+/// A convolution with the batch normalisation after it folded in, and what follows that.
+///
+/// ```text
+/// y = activation(scale conv2d(x, w) + shift + shortcut)
+/// ```
+///
+/// Equal, bit by bit, to the three after one another. Weights and `fold` are constants.
+///
+/// # Shapes
+///
+/// As [`conv2d`]; `fold` is of `O` channels, `shortcut` has the shape of the result.
+///
+/// # Errors
+///
+/// If the shapes do not fit together, or for another type or device.
+pub fn conv2d_folded(
+    x: &Node,
+    w: &Tensor,
+    conv: Conv2d,
+    fold: &Fold,
+    then: Then<'_>,
+) -> Result<Node> {
+    let geometry = Geometry::new(x.dims(), w.dims(), Some(&[fold.channels()]), conv)?;
+    let (x_values, w) = (x.contiguous()?, Node::from(w).contiguous()?);
+    then.expect_shape(&geometry.result().into())?;
+    let shortcut = then.shortcut.map(Node::contiguous).transpose()?;
+    let bounds = then.activation.bounds();
+    let y = {
+        let added = shortcut.as_ref().map(storage::read).transpose()?;
+        let (scale, shift) = (Some(&fold.scale[..]), Some(&fold.shift[..]));
+        let epilogue = Epilogue { scale, shift, added: added.as_deref(), bounds };
+        forward(&geometry, &storage::read(&x_values)?, &storage::read(&w)?, epilogue)
+    };
+    let y = storage::tensor(y, geometry.result())?;
+    let end = Scaled {
+        plane: geometry.output_plane(),
+        scale: fold.scale.clone(),
+        clipped: then.clipped(&y),
+    };
+    let operator = Folded { geometry, w, end };
+    let mut arguments = vec![x];
+    arguments.extend(then.shortcut);
+    Ok(Node::of(y, &arguments, operator))
+}
+
+fn forward(geometry: &Geometry, x: &[f32], w: &[f32], epilogue: Epilogue<'_>) -> Vec<f32> {
+    if geometry.is_pointwise() {
+        pointwise::forward(geometry, x, w, epilogue)
+    } else if geometry.is_depthwise() {
+        depthwise::forward(geometry, x, w, epilogue)
+    } else {
+        forward::forward(geometry, x, w, epilogue)
     }
 }
 
-struct Operator(Geometry);
+/// Gradients of `x` and `w`, given for the gradient that is wanted.
+fn backward(
+    geometry: &Geometry,
+    dy: &[f32],
+    w_for_x: Option<&[f32]>,
+    x_for_w: Option<&[f32]>,
+) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
+    if geometry.is_pointwise() {
+        return (
+            w_for_x.map(|w| pointwise::backward_data(geometry, dy, w)),
+            x_for_w.map(|x| pointwise_weight::backward_weight(geometry, x, dy)),
+        );
+    }
+    if geometry.is_depthwise() {
+        return (
+            w_for_x.map(|w| depthwise::backward_data(geometry, dy, w)),
+            x_for_w.map(|x| depthwise::backward_weight(geometry, x, dy)),
+        );
+    }
+    if w_for_x.is_none() && x_for_w.is_none() {
+        return (None, None);
+    }
+    let dy = Flat::new(dy, &backward_data::gradient(geometry));
+    (
+        w_for_x.map(|w| backward_data::backward_data(geometry, &dy, w)),
+        x_for_w.map(|x| {
+            let x = Flat::new(x, &forward::input(geometry));
+            backward_weight::backward_weight(geometry, &x, &dy)
+        }),
+    )
+}
 
-impl Operator {
-    fn forward(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> (CpuStorage, Shape) {
-        let geometry = &self.0;
-        let y = if pointwise::is_large(geometry) {
-            pointwise::forward(geometry, x, w, bias)
-        } else if geometry.is_depthwise() {
-            depthwise::forward(geometry, x, w, bias)
-        } else {
-            forward::forward(geometry, x, w, bias)
+#[derive(Debug)]
+struct Convolution {
+    geometry: Geometry,
+    x: Tensor,
+    w: Tensor,
+    /// The result, if an activation made it, and the activation's bounds.
+    clipped: Option<(Tensor, Bounds)>,
+}
+
+impl Operator for Convolution {
+    fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
+        let geometry = self.geometry.of_batch(dy.dim(0)?)?;
+        let passed = match &self.clipped {
+            Some((y, bounds)) => Some(passed(&way.rows_of(y)?, dy, *bounds)?),
+            None => None,
         };
-        (CpuStorage::F32(y), geometry.result().into())
-    }
-
-    /// Gradients of `x` and `w`, where they are wanted.
-    fn backward(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (dx, dw) = storage::with(x, |x_values| {
-            storage::with(w, |w_values| {
-                storage::with(dy, |dy| {
-                    let wanted = (x.track_op(), w.track_op());
-                    self.gradients(x_values, w_values, dy, wanted)
-                })
-            })
-        })???;
-        let dx = dx.map(|dx| storage::tensor(dx, x.shape())).transpose()?;
-        let dw = dw.map(|dw| storage::tensor(dw, w.shape())).transpose()?;
-        Ok((dx, dw))
-    }
-
-    fn gradients(
-        &self,
-        x: &[f32],
-        w: &[f32],
-        dy: &[f32],
-        (dx, dw): (bool, bool),
-    ) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
-        let geometry = &self.0;
-        if pointwise::is_large(geometry) {
-            return (
-                dx.then(|| pointwise::backward_data(geometry, dy, w)),
-                dw.then(|| pointwise::backward_weight(geometry, x, dy)),
-            );
+        let dy = storage::read(passed.as_ref().unwrap_or(dy))?;
+        let x = way.rows_of(&self.x)?;
+        let (x, w) = (storage::read(&x)?, storage::read(&self.w)?);
+        let (w_for_x, x_for_w) = (way.wants(0).then_some(&*w), way.wants(1).then_some(&*x));
+        let (dx, dw) = backward(&geometry, &dy, w_for_x, x_for_w);
+        let mut gradients = vec![
+            dx.map(|dx| storage::tensor(dx, geometry.input())).transpose()?,
+            dw.map(|dw| storage::tensor(dw, self.w.shape())).transpose()?,
+        ];
+        if let Some(bias) = way.argument(2) {
+            let sums = || backward_weight::backward_bias(&geometry, &dy);
+            let channels = geometry.result().1;
+            gradients.push(bias.then(|| storage::tensor(sums(), channels)).transpose()?);
         }
-        if geometry.is_depthwise() {
-            return (
-                dx.then(|| depthwise::backward_data(geometry, dy, w)),
-                dw.then(|| depthwise::backward_weight(geometry, x, dy)),
-            );
-        }
-        if !dx && !dw {
-            return (None, None);
-        }
-        let dy = Flat::new(dy, &backward_data::gradient(geometry));
-        (
-            dx.then(|| backward_data::backward_data(geometry, &dy, w)),
-            dw.then(|| {
-                let x = Flat::new(x, &forward::input(geometry));
-                backward_weight::backward_weight(geometry, &x, &dy)
-            }),
-        )
+        Ok(gradients)
     }
 }
 
-impl CustomOp2 for Operator {
-    fn name(&self) -> &'static str {
-        "conv2d"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        w: &CpuStorage,
-        w_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        Ok(self.forward(storage::slice(x, x_layout)?, storage::slice(w, w_layout)?, None))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        self.backward(x, w, dy)
-    }
+#[derive(Debug)]
+struct Folded {
+    geometry: Geometry,
+    w: Tensor,
+    end: Scaled,
 }
 
-impl CustomOp3 for Operator {
-    fn name(&self) -> &'static str {
-        "conv2d"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        w: &CpuStorage,
-        w_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let bias = storage::slice(bias, bias_layout)?;
-        let (x, w) = (storage::slice(x, x_layout)?, storage::slice(w, w_layout)?);
-        Ok(self.forward(x, w, Some(bias)))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        bias: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (dx, dw) = self.backward(x, w, dy)?;
-        let db = if bias.track_op() {
-            let sums = storage::with(dy, |dy| backward_weight::backward_bias(&self.0, dy))?;
-            Some(storage::tensor(sums, bias.shape())?)
-        } else {
-            None
-        };
-        Ok((dx, dw, db))
+impl Operator for Folded {
+    fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
+        let mut gradients = vec![None];
+        if way.wants(0) {
+            let geometry = self.geometry.of_batch(dy.dim(0)?)?;
+            let (w, dy) = (storage::read(&self.w)?, self.end.of_x(dy, way)?);
+            let (dx, _) = backward(&geometry, &storage::read(&dy)?, Some(&w), None);
+            gradients[0] =
+                dx.map(|dx| storage::tensor(dx, geometry.input())).transpose()?;
+        }
+        if let Some(shortcut) = way.argument(1) {
+            gradients.push(shortcut.then(|| self.end.of_shortcut(dy, way)).transpose()?);
+        }
+        Ok(gradients)
     }
 }

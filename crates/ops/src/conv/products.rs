@@ -10,6 +10,7 @@
 use rayon::prelude::*;
 
 use super::{
+    epilogue::Epilogue,
     flat::Flat,
     geometry::Pitch,
     grid::Grid,
@@ -24,9 +25,9 @@ pub(super) struct Panels {
     /// Elements of one block of rows.
     len: usize,
     /// Blocks of rows in a group.
-    blocks: usize,
+    pub(super) blocks: usize,
     /// Rows of a block.
-    rows: usize,
+    pub(super) rows: usize,
 }
 
 /// How the weights of one group lie in memory.
@@ -69,7 +70,7 @@ impl Panels {
         Self { values: packed, len, blocks, rows: block }
     }
 
-    fn panel(&self, block: usize) -> &[f32] {
+    pub(super) fn panel(&self, block: usize) -> &[f32] {
         &self.values[block * self.len..][..self.len]
     }
 }
@@ -100,8 +101,8 @@ pub(super) struct Sum<'a> {
     pub(super) pitch: Pitch,
     pub(super) panels: &'a Panels,
     pub(super) grid: &'a Grid,
-    /// Added to each result of a channel.
-    pub(super) bias: Option<&'a [f32]>,
+    /// What is made of each result.
+    pub(super) epilogue: Epilogue<'a>,
     pub(super) groups: usize,
     /// Channels of a group that are summed.
     pub(super) inputs: usize,
@@ -192,25 +193,13 @@ impl Sum<'_> {
         let step = self.grid.step;
         for r in 0..rows {
             let channel = group * self.outputs + row + r;
-            let bias = self.bias.map_or(0.0, |bias| bias[channel]);
             for v in 0..VECTORS {
                 let sums = &sums[(r * VECTORS + v) * block.lanes..][..block.lanes];
                 for run in self.grid.runs(first + v) {
-                    let from = &sums[run.lane..run.lane + run.len];
-                    let to = channel * self.plane + run.to;
+                    let sums = &sums[run.lane..run.lane + run.len];
+                    let at = channel * self.plane + run.to;
                     // SAFETY: the grid names elements of the output, each one once.
-                    unsafe {
-                        if step == 1 {
-                            let to = out.slice(to, run.len);
-                            for (to, sum) in to.iter_mut().zip(from) {
-                                *to = sum + bias;
-                            }
-                        } else {
-                            for (i, sum) in from.iter().enumerate() {
-                                out.write(to + i * step, sum + bias);
-                            }
-                        }
-                    }
+                    unsafe { self.epilogue.write(channel, sums, out, at, step) };
                 }
             }
         }

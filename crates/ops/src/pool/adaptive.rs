@@ -2,9 +2,13 @@
 
 use std::ops::Range;
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 
-use crate::{map, storage, sums};
+use crate::{
+    Node, map,
+    node::{Operator, Way},
+    storage, sums,
+};
 
 /// Average pooling to `size` (height, width), with the windows of `PyTorch`.
 ///
@@ -24,14 +28,15 @@ use crate::{map, storage, sums};
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
+/// use ops::Node;
 ///
 /// // windows 0..2 and 1..3
-/// let x = Tensor::new(&[[[[1f32, 3.0, 6.0]]]], &Device::Cpu)?;
+/// let x = Node::from(&Tensor::new(&[[[[1f32, 3.0, 6.0]]]], &Device::Cpu)?);
 /// let y = ops::adaptive_avg_pool2d(&x, (1, 2))?;
 /// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [2.0, 4.5]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn adaptive_avg_pool2d(x: &Tensor, size: (usize, usize)) -> Result<Tensor> {
+pub fn adaptive_avg_pool2d(x: &Node, size: (usize, usize)) -> Result<Node> {
     let (batch, channels, height, width) = x.dims4()?;
     if [height, width, size.0, size.1].contains(&0) {
         bail!(
@@ -40,9 +45,13 @@ pub fn adaptive_avg_pool2d(x: &Tensor, size: (usize, usize)) -> Result<Tensor> {
         );
     }
     let input = (height, width);
-    x.contiguous()?.apply_op1(Adaptive { planes: (batch, channels), input, output: size })
+    let operator = Adaptive { planes: (batch, channels), input, output: size };
+    let y = operator.forward(&storage::read(&x.contiguous()?)?);
+    let y = storage::tensor(y, (batch, channels, size.0, size.1))?;
+    Ok(Node::of(y, &[x], operator))
 }
 
+#[derive(Debug)]
 struct Adaptive {
     planes: (usize, usize),
     input: (usize, usize),
@@ -58,27 +67,12 @@ impl Adaptive {
             (0..output.1).map(move |j| (window(i, input.0, output.0), columns(j)))
         })
     }
-}
 
-fn window(i: usize, inputs: usize, outputs: usize) -> Range<usize> {
-    i * inputs / outputs..((i + 1) * inputs).div_ceil(outputs)
-}
-
-impl CustomOp1 for Adaptive {
-    fn name(&self) -> &'static str {
-        "adaptive_avg_pool2d"
-    }
-
-    fn cpu_fwd(
-        &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = storage::slice(storage, layout)?;
+    fn forward(&self, x: &[f32]) -> Vec<f32> {
         let (height, width) = self.input;
         let (input, output) = (height * width, self.output.0 * self.output.1);
         let (batch, channels) = self.planes;
-        let y = map::planes(batch * channels * output, output, |i, y| {
+        map::planes(batch * channels * output, output, |i, y| {
             let x = &x[i * input..][..input];
             for (y, (rows, columns)) in y.iter_mut().zip(self.windows()) {
                 let area = rows.len() * columns.len();
@@ -90,31 +84,32 @@ impl CustomOp1 for Adaptive {
                 };
                 *y = (sum / area as f64) as f32;
             }
-        });
-        let shape = (batch, channels, self.output.0, self.output.1).into();
-        Ok((CpuStorage::F32(y), shape))
+        })
     }
+}
 
-    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        if !x.track_op() {
-            return Ok(None);
-        }
+fn window(i: usize, inputs: usize, outputs: usize) -> Range<usize> {
+    i * inputs / outputs..((i + 1) * inputs).div_ceil(outputs)
+}
+
+impl Operator for Adaptive {
+    fn backward(&self, dy: &Tensor, _: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         let (height, width) = self.input;
         let (input, output) = (height * width, self.output.0 * self.output.1);
-        let dx = storage::with(dy, |dy| {
-            map::planes(x.elem_count(), input, |i, dx| {
-                let dy = &dy[i * output..][..output];
-                for (d, (rows, columns)) in dy.iter().zip(self.windows()) {
-                    let share = d / (rows.len() * columns.len()) as f32;
-                    for row in rows {
-                        for dx in &mut dx[row * width..][columns.clone()] {
-                            *dx += share;
-                        }
+        let (batch, channels) = (dy.dim(0)?, self.planes.1);
+        let dy = storage::read(dy)?;
+        let dx = map::planes(batch * channels * input, input, |i, dx| {
+            let dy = &dy[i * output..][..output];
+            for (d, (rows, columns)) in dy.iter().zip(self.windows()) {
+                let share = d / (rows.len() * columns.len()) as f32;
+                for row in rows {
+                    for dx in &mut dx[row * width..][columns.clone()] {
+                        *dx += share;
                     }
                 }
-            })
-        })?;
-        storage::tensor(dx, x.shape()).map(Some)
+            }
+        });
+        Ok(vec![Some(storage::tensor(dx, (batch, channels, height, width))?)])
     }
 }
 

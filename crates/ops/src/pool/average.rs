@@ -1,9 +1,13 @@
 //! Average pooling.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::{Pool2d, window::Windows};
-use crate::{map, storage};
+use crate::{
+    Node, map,
+    node::{Operator, Way},
+    storage,
+};
 
 /// Average pooling, padding counting as zeros (`count_include_pad=True` of `PyTorch`).
 ///
@@ -24,18 +28,20 @@ use crate::{map, storage};
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ops::Pool2d;
+/// use ops::{Node, Pool2d};
 ///
-/// let x = Tensor::new(&[[[[1f32, 5.0, 2.0], [4.0, 2.0, 7.0]]]], &Device::Cpu)?;
+/// let x = Node::from(&Tensor::new(&[[[[1f32, 5.0, 2.0], [4.0, 2.0, 7.0]]]], &Device::Cpu)?);
 /// let pool = Pool2d { kernel: (2, 2), stride: (1, 1), padding: (0, 0) };
 /// assert_eq!(ops::avg_pool2d(&x, pool)?.flatten_all()?.to_vec1::<f32>()?, [3.0, 4.0]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn avg_pool2d(x: &Tensor, pool: Pool2d) -> Result<Tensor> {
-    let windows = Windows::new(x, pool)?;
-    x.contiguous()?.apply_op1(AvgPool { windows })
+pub fn avg_pool2d(x: &Node, pool: Pool2d) -> Result<Node> {
+    let operator = AvgPool { windows: Windows::new(x, pool)? };
+    let y = operator.forward(&storage::read(&x.contiguous()?)?);
+    Ok(Node::of(storage::tensor(y, operator.windows.shape())?, &[x], operator))
 }
 
+#[derive(Debug)]
 struct AvgPool {
     windows: Windows,
 }
@@ -66,22 +72,11 @@ impl AvgPool {
             }
         }
     }
-}
 
-impl CustomOp1 for AvgPool {
-    fn name(&self) -> &'static str {
-        "avg_pool2d"
-    }
-
-    fn cpu_fwd(
-        &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = storage::slice(storage, layout)?;
+    fn forward(&self, x: &[f32]) -> Vec<f32> {
         let (input, output) = (self.windows.input(), self.windows.output());
         let (stride, area) = (self.windows.columns.stride, self.area());
-        let y = map::planes(self.windows.planes() * output, output, |i, y| {
+        map::planes(self.windows.planes() * output, output, |i, y| {
             let x = &x[i * input..][..input];
             self.visit(|outputs, inputs| {
                 for (y, x) in y[outputs].iter_mut().zip(x[inputs].iter().step_by(stride)) {
@@ -91,31 +86,29 @@ impl CustomOp1 for AvgPool {
             for y in y {
                 *y /= area;
             }
-        });
-        Ok((CpuStorage::F32(y), self.windows.shape()))
+        })
     }
+}
 
-    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        if !x.track_op() {
-            return Ok(None);
-        }
+impl Operator for AvgPool {
+    fn backward(&self, dy: &Tensor, _: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         let (input, output) = (self.windows.input(), self.windows.output());
         let (stride, area) = (self.windows.columns.stride, self.area());
-        let dx = storage::with(dy, |dy| {
-            map::planes(x.elem_count(), input, |i, dx| {
-                let dy = &dy[i * output..][..output];
-                self.visit(|outputs, inputs| {
-                    let dx = dx[inputs].iter_mut().step_by(stride);
-                    for (dx, d) in dx.zip(&dy[outputs]) {
-                        *dx += d;
-                    }
-                });
-                for dx in dx {
-                    *dx /= area;
+        let windows = Windows { batch: dy.dim(0)?, ..self.windows };
+        let dy = storage::read(dy)?;
+        let dx = map::planes(windows.planes() * input, input, |i, dx| {
+            let dy = &dy[i * output..][..output];
+            self.visit(|outputs, inputs| {
+                let dx = dx[inputs].iter_mut().step_by(stride);
+                for (dx, d) in dx.zip(&dy[outputs]) {
+                    *dx += d;
                 }
-            })
-        })?;
-        storage::tensor(dx, x.shape()).map(Some)
+            });
+            for dx in dx {
+                *dx /= area;
+            }
+        });
+        Ok(vec![Some(storage::tensor(dx, windows.input_shape())?)])
     }
 }
 
@@ -127,7 +120,7 @@ mod tests {
 
     #[test]
     fn padding_counts_as_zeros() -> Result<()> {
-        let x = Tensor::new(&[[[[9f32, 18.0]]]], &Device::Cpu)?;
+        let x = Node::from(&Tensor::new(&[[[[9f32, 18.0]]]], &Device::Cpu)?);
         let pool = Pool2d { kernel: (3, 3), stride: (1, 1), padding: (1, 1) };
         assert_eq!(avg_pool2d(&x, pool)?.flatten_all()?.to_vec1::<f32>()?, [3.0, 3.0]);
         Ok(())

@@ -1,11 +1,14 @@
 //! Maximum pooling that remembers where each maximum was.
 
-use std::sync::OnceLock;
-
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::{Pool2d, window::Windows};
-use crate::{map, storage};
+use crate::{
+    Node, map,
+    node::{Operator, Way},
+    simd::{Loop, vectorized},
+    storage,
+};
 
 /// Maximum pooling; padding never wins.
 ///
@@ -29,84 +32,86 @@ use crate::{map, storage};
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ops::Pool2d;
+/// use ops::{Node, Pool2d};
 ///
-/// let x = Tensor::new(&[[[[1f32, 5.0, 2.0], [4.0, 3.0, 6.0]]]], &Device::Cpu)?;
+/// let x = Node::from(&Tensor::new(&[[[[1f32, 5.0, 2.0], [4.0, 3.0, 6.0]]]], &Device::Cpu)?);
 /// let pool = Pool2d { kernel: (2, 2), stride: (1, 1), padding: (0, 0) };
 /// assert_eq!(ops::max_pool2d(&x, pool)?.flatten_all()?.to_vec1::<f32>()?, [5.0, 6.0]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn max_pool2d(x: &Tensor, pool: Pool2d) -> Result<Tensor> {
+pub fn max_pool2d(x: &Node, pool: Pool2d) -> Result<Node> {
     let windows = Windows::new(x, pool)?;
-    x.contiguous()?.apply_op1(MaxPool { windows, maxima: OnceLock::new() })
+    let values = x.contiguous()?;
+    let (input, output) = (windows.input(), windows.output());
+    let (y, maxima) = {
+        let x = storage::read(&values)?;
+        map::planes_and(windows.planes() * output, output, |i, y, at| {
+            vectorized(Plane { windows, x: &x[i * input..][..input], y, at });
+        })
+    };
+    let y = storage::tensor(y, windows.shape())?;
+    Ok(Node::of(y, &[x], MaxPool { windows, maxima }))
 }
 
+#[derive(Debug)]
 struct MaxPool {
     windows: Windows,
     /// Where in its plane the maximum of each output lies.
-    maxima: OnceLock<Vec<u32>>,
+    maxima: Vec<u32>,
 }
 
-impl CustomOp1 for MaxPool {
-    fn name(&self) -> &'static str {
-        "max_pool2d"
-    }
-
-    fn cpu_fwd(
-        &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = storage::slice(storage, layout)?;
-        let windows = self.windows;
+impl Operator for MaxPool {
+    fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
+        let windows = Windows { batch: dy.dim(0)?, ..self.windows };
         let (input, output) = (windows.input(), windows.output());
-        let (y, maxima) = map::planes_and(windows.planes() * output, output, |i, y, at| {
-            plane(&windows, &x[i * input..][..input], y, at);
+        let rows = way.rows()?;
+        let dy = storage::read(dy)?;
+        let dx = map::planes(windows.planes() * input, input, |i, dx| {
+            let (row, channel) = (i / windows.channels, i % windows.channels);
+            let row = rows.as_ref().map_or(row, |rows| rows[row] as usize);
+            let maxima = &self.maxima[(row * windows.channels + channel) * output..];
+            for (at, d) in maxima.iter().zip(&dy[i * output..][..output]) {
+                dx[*at as usize] += d;
+            }
         });
-        self.maxima.set(maxima).expect("an operator runs forward once");
-        Ok((CpuStorage::F32(y), windows.shape()))
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        if !x.track_op() {
-            return Ok(None);
-        }
-        let maxima = self.maxima.get().expect("forward came first");
-        let (input, output) = (self.windows.input(), self.windows.output());
-        let dx = storage::with(dy, |dy| {
-            map::planes(x.elem_count(), input, |i, dx| {
-                let plane = i * output..(i + 1) * output;
-                for (at, d) in maxima[plane.clone()].iter().zip(&dy[plane]) {
-                    dx[*at as usize] += d;
-                }
-            })
-        })?;
-        storage::tensor(dx, x.shape()).map(Some)
+        Ok(vec![Some(storage::tensor(dx, windows.input_shape())?)])
     }
 }
 
 /// Each row of windows in two steps: the maximum of each column, which runs along the
 /// rows of the image, then the maximum of the columns of each window.
-#[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
-#[inline(always)]
-fn plane(windows: &Windows, x: &[f32], y: &mut [f32], at: &mut [u32]) {
-    let Windows { rows, columns, .. } = windows;
-    let width = columns.size;
-    let mut highest = vec![0; width];
-    let pieces = y.chunks_mut(columns.outputs).zip(at.chunks_mut(columns.outputs));
-    for (output, (y, at)) in pieces.enumerate() {
-        highest.fill(0);
-        for row in rows.inputs(output) {
-            let start = row * width;
-            let pairs = highest.iter_mut().zip(&x[start..][..width]);
-            for (i, (highest, x)) in pairs.enumerate() {
-                *highest = key(*x, (start + i) as u32).max(*highest);
+struct Plane<'a> {
+    windows: Windows,
+    x: &'a [f32],
+    y: &'a mut [f32],
+    at: &'a mut [u32],
+}
+
+impl Loop for Plane<'_> {
+    type Output = ();
+
+    #[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
+    #[inline(always)]
+    fn run(self) {
+        let Windows { rows, columns, .. } = self.windows;
+        let width = columns.size;
+        let mut highest = vec![0; width];
+        let lines = self.at.chunks_mut(columns.outputs);
+        let pieces = self.y.chunks_mut(columns.outputs).zip(lines);
+        for (output, (y, at)) in pieces.enumerate() {
+            highest.fill(0);
+            for row in rows.inputs(output) {
+                let start = row * width;
+                let pairs = highest.iter_mut().zip(&self.x[start..][..width]);
+                for (i, (highest, x)) in pairs.enumerate() {
+                    *highest = key(*x, (start + i) as u32).max(*highest);
+                }
             }
-        }
-        for (j, (y, at)) in y.iter_mut().zip(at).enumerate() {
-            let window = &highest[columns.inputs(j)];
-            *at = place(window.iter().fold(0, |highest, key| highest.max(*key)));
-            *y = x[*at as usize];
+            for (j, (y, at)) in y.iter_mut().zip(at).enumerate() {
+                let window = &highest[columns.inputs(j)];
+                *at = place(window.iter().fold(0, |highest, key| highest.max(*key)));
+                *y = self.x[*at as usize];
+            }
         }
     }
 }
@@ -130,18 +135,22 @@ fn place(key: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Var};
+    use candle_core::Device;
 
     use super::*;
+
+    fn gradient(x: &Tensor, pool: Pool2d) -> Result<Vec<f32>> {
+        let y = max_pool2d(&Node::variable(x), pool)?;
+        let ones = y.ones_like()?;
+        y.backward(&ones)?.get(x).unwrap().flatten_all()?.to_vec1()
+    }
 
     const HALVE: Pool2d = Pool2d { kernel: (2, 2), stride: (2, 2), padding: (0, 0) };
 
     #[test]
     fn the_first_of_equal_maxima_takes_the_gradient() -> Result<()> {
-        let x = Var::new(&[[[[1f32, 7.0, 0.0], [7.0, 7.0, 0.0]]]], &Device::Cpu)?;
-        let gradients = max_pool2d(&x, HALVE)?.backward()?;
-        let dx = gradients.get(&x).unwrap().flatten_all()?.to_vec1::<f32>()?;
-        assert_eq!(dx, [0.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+        let x = Tensor::new(&[[[[1f32, 7.0, 0.0], [7.0, 7.0, 0.0]]]], &Device::Cpu)?;
+        assert_eq!(gradient(&x, HALVE)?, [0.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
         Ok(())
     }
 
@@ -156,19 +165,18 @@ mod tests {
 
     #[test]
     fn padding_never_wins() -> Result<()> {
-        let x = Var::new(&[[[[-5f32, -4.0], [-3.0, -2.0]]]], &Device::Cpu)?;
+        let x = Tensor::new(&[[[[-5f32, -4.0], [-3.0, -2.0]]]], &Device::Cpu)?;
         let pool = Pool2d { kernel: (3, 3), stride: (2, 2), padding: (1, 1) };
-        let y = max_pool2d(&x, pool)?;
+        let y = max_pool2d(&Node::from(&x), pool)?;
         assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [-2.0]);
-        let gradients = y.backward()?;
-        let dx = gradients.get(&x).unwrap().flatten_all()?.to_vec1::<f32>()?;
-        assert_eq!(dx, [0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(gradient(&x, pool)?, [0.0, 0.0, 0.0, 1.0]);
         Ok(())
     }
 
     #[test]
     fn a_window_with_a_number_that_is_none_gives_none() -> Result<()> {
-        let x = Tensor::new(&[[[[1f32, f32::NAN], [9.0, 0.0]]]], &Device::Cpu)?;
+        let x =
+            Node::from(&Tensor::new(&[[[[1f32, f32::NAN], [9.0, 0.0]]]], &Device::Cpu)?);
         assert!(max_pool2d(&x, HALVE)?.flatten_all()?.to_vec1::<f32>()?[0].is_nan());
         Ok(())
     }
@@ -176,11 +184,9 @@ mod tests {
     #[test]
     fn a_window_of_negative_infinities_has_its_maximum_inside() -> Result<()> {
         let low = f32::NEG_INFINITY;
-        let x = Var::new(&[[[[0f32, 0.0], [low, low], [low, low]]]], &Device::Cpu)?;
+        let x = Tensor::new(&[[[[0f32, 0.0], [low, low], [low, low]]]], &Device::Cpu)?;
         let pool = Pool2d { kernel: (2, 2), stride: (1, 1), padding: (0, 0) };
-        let gradients = max_pool2d(&x, pool)?.backward()?;
-        let dx = gradients.get(&x).unwrap().flatten_all()?.to_vec1::<f32>()?;
-        assert_eq!(dx, [1.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(gradient(&x, pool)?, [1.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use candle_core::{Result, Shape, Tensor, bail};
 use super::Pool2d;
 
 /// One axis of a pooling layer.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
     pub(super) size: usize,
     pub(super) kernel: usize,
@@ -52,7 +52,7 @@ impl Axis {
 }
 
 /// Both axes of a pooling layer, and how many planes it works on.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Windows {
     pub(super) batch: usize,
     pub(super) channels: usize,
@@ -80,6 +80,10 @@ impl Windows {
 
     pub(super) fn planes(&self) -> usize {
         self.batch * self.channels
+    }
+
+    pub(super) fn input_shape(&self) -> Shape {
+        (self.batch, self.channels, self.rows.size, self.columns.size).into()
     }
 
     pub(super) fn shape(&self) -> Shape {

@@ -1,6 +1,7 @@
 //! Central differences, for every operator.
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{Device, Result, Tensor};
+use ops::{Fold, Node};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
@@ -22,6 +23,21 @@ pub(crate) fn values(shape: &[usize], seed: u64) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
+/// Integers in -2..=2 in random order.
+pub(crate) fn integers(shape: &[usize], seed: u64) -> Tensor {
+    values(shape, seed).round().unwrap()
+}
+
+/// Makes half-integers of integers, in four channels: no step of a difference then takes
+/// one across a kink at 0 or 6.
+pub(crate) fn half_integers() -> Result<Fold> {
+    let of = |values: [f32; 4]| Tensor::new(&values, &Device::Cpu);
+    // scales 1, -1, 2 and -2
+    let (gamma, variance) = (of([1.0, -2.0, 4.0, -2.0])?, of([1.0, 4.0, 4.0, 1.0])?);
+    let (beta, mean) = (of([0.5, -1.5, 2.5, 0.5])?, of([0.0, 1.0, -2.0, 1.0])?);
+    Fold::new(&gamma, &beta, &mean, &variance, 0.0)
+}
+
 /// Uniform values in (-1, 1).
 pub(crate) fn uniform(shape: &[usize], seed: u64) -> Tensor {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -35,20 +51,19 @@ pub(crate) fn uniform(shape: &[usize], seed: u64) -> Tensor {
 /// The loss is `Σ c f(inputs)` with random `c`, and each input moves along a random
 /// direction. It also checks that an input which is not a variable gets no gradient, and
 /// that it makes no difference to a gradient which of the others want theirs.
-pub(crate) fn check(
-    name: &str,
-    inputs: &[Tensor],
-    f: impl Fn(&[Tensor]) -> Result<Tensor>,
-) {
+pub(crate) fn check(name: &str, inputs: &[Tensor], f: impl Fn(&[Node]) -> Result<Node>) {
     try_check(name, inputs, &f).unwrap();
 }
 
 fn try_check(
     name: &str,
     inputs: &[Tensor],
-    f: &dyn Fn(&[Tensor]) -> Result<Tensor>,
+    f: &dyn Fn(&[Node]) -> Result<Node>,
 ) -> Result<()> {
-    let weights = uniform(f(inputs)?.dims(), 1);
+    let result = |inputs: &[Tensor]| -> Result<Node> {
+        f(&inputs.iter().map(Node::from).collect::<Vec<_>>())
+    };
+    let weights = uniform(result(inputs)?.dims(), 1);
     let together = gradients(inputs, &weights, f, |_| true)?;
     for (i, x) in inputs.iter().enumerate() {
         let alone = gradients(inputs, &weights, f, |j| j == i)?;
@@ -65,7 +80,8 @@ fn try_check(
         let loss = |step: f64| -> Result<f64> {
             let mut inputs = inputs.to_vec();
             inputs[i] = (x + (&direction * step)?)?;
-            dot(&f(&inputs)?, &weights)
+            let y = result(&inputs)?;
+            dot(&y, &weights)
         };
         let numeric = (loss(STEP)? - loss(-STEP)?) / (2.0 * STEP);
         let exact = dot(gradient, &direction)?;
@@ -81,15 +97,30 @@ fn try_check(
 fn gradients(
     inputs: &[Tensor],
     weights: &Tensor,
-    f: &dyn Fn(&[Tensor]) -> Result<Tensor>,
+    f: &dyn Fn(&[Node]) -> Result<Node>,
     wanted: impl Fn(usize) -> bool,
 ) -> Result<Vec<Option<Tensor>>> {
     let place = |(i, x): (usize, &Tensor)| {
-        if wanted(i) { Ok(Var::from_tensor(x)?.as_tensor().clone()) } else { x.copy() }
+        if wanted(i) { Node::variable(x) } else { Node::from(x) }
     };
-    let placed = inputs.iter().enumerate().map(place).collect::<Result<Vec<_>>>()?;
-    let store = (f(&placed)? * weights)?.sum_all()?.backward()?;
-    Ok(placed.iter().map(|x| store.get(x).cloned()).collect())
+    let placed: Vec<Node> = inputs.iter().enumerate().map(place).collect();
+    let gradients = f(&placed)?.backward(weights)?;
+    Ok(inputs.iter().map(|x| gradients.get(x).cloned()).collect())
+}
+
+/// The value of `f` and its gradients, as bits.
+pub(crate) fn bits(
+    inputs: &[Tensor],
+    f: impl Fn(&[Node]) -> Result<Node>,
+) -> Result<Vec<Vec<u32>>> {
+    let nodes: Vec<Node> = inputs.iter().map(Node::variable).collect();
+    let y = f(&nodes)?;
+    let gradients = y.clone().backward(&uniform(y.dims(), 9))?;
+    let gradients = inputs.iter().map(|x| gradients.get(x).unwrap());
+    let bits = |x: &Tensor| -> Result<Vec<u32>> {
+        Ok(flat(x)?.into_iter().map(f32::to_bits).collect())
+    };
+    [y.tensor()].into_iter().chain(gradients).map(bits).collect()
 }
 
 fn flat(x: &Tensor) -> Result<Vec<f32>> {

@@ -1,17 +1,13 @@
-//! From maps to the rows of the table.
+use std::ops::Range;
 
 use artifact::{Label, Maps, Scores};
 use consistency::{Comparison, Prediction, Psi, Reduction, Verdict};
 use rayon::prelude::*;
-use stage::Stage;
 
-use crate::join::Joined;
+use crate::Perturbed;
 
 /// Status of a map that can be compared.
 const OK: u8 = 0;
-
-/// Rows between two looks at the clock and the keyboard.
-const CHUNK: usize = 256;
 
 /// One row.
 struct Row {
@@ -21,38 +17,39 @@ struct Row {
     status: u8,
 }
 
-/// Judges every clean sample, in the order of the clean maps.
-pub(crate) fn table(
+/// Judges these rows of the clean maps, in their order.
+///
+/// A row depends on its own maps alone.
+///
+/// # Panics
+///
+/// If there are no such rows, or a perturbed map is of another size than the clean one.
+pub fn table(
     clean: &Maps,
-    perturbed: Option<&Joined<'_>>,
+    perturbed: Option<&Perturbed<'_>>,
+    rows: Range<usize>,
     psi: Psi,
     reduction: Reduction,
-    stage: &Stage,
-) -> anyhow::Result<Scores> {
-    let samples: Vec<usize> = (0..clean.sample.len()).collect();
-    let progress = stage.progress(samples.len() as u64, "samples");
-    let mut rows = Vec::with_capacity(samples.len());
-    for chunk in samples.chunks(CHUNK) {
-        stage.check()?;
-        rows.par_extend(
-            chunk.par_iter().map(|&i| row(clean, perturbed, i, psi, reduction)),
-        );
-        progress.inc(chunk.len() as u64);
+) -> Scores {
+    let judged: Vec<Row> = rows
+        .clone()
+        .into_par_iter()
+        .map(|i| row(clean, perturbed, i, psi, reduction))
+        .collect();
+    Scores {
+        sample: clean.sample[rows.clone()].to_vec(),
+        label: judged.iter().map(|row| row.prediction.label as i32).collect(),
+        predicted: clean.predicted[rows].iter().map(|&class| class as i32).collect(),
+        predicted_perturbed: judged.iter().map(|row| row.predicted_perturbed).collect(),
+        correct: judged.iter().map(|row| row.prediction.correct).collect(),
+        loss: judged.iter().map(|row| row.prediction.loss).collect(),
+        confidence: judged.iter().map(|row| row.prediction.confidence).collect(),
+        entropy: judged.iter().map(|row| row.prediction.entropy).collect(),
+        distance: judged.iter().map(|row| row.verdict.distance).collect(),
+        inconsistency: judged.iter().map(|row| row.verdict.inconsistency).collect(),
+        consistency: judged.iter().map(|row| row.verdict.consistency).collect(),
+        status: judged.iter().map(|row| row.status).collect(),
     }
-    Ok(Scores {
-        sample: clean.sample.clone(),
-        label: rows.iter().map(|row| row.prediction.label as i32).collect(),
-        predicted: clean.predicted.iter().map(|&predicted| predicted as i32).collect(),
-        predicted_perturbed: rows.iter().map(|row| row.predicted_perturbed).collect(),
-        correct: rows.iter().map(|row| row.prediction.correct).collect(),
-        loss: rows.iter().map(|row| row.prediction.loss).collect(),
-        confidence: rows.iter().map(|row| row.prediction.confidence).collect(),
-        entropy: rows.iter().map(|row| row.prediction.entropy).collect(),
-        distance: rows.iter().map(|row| row.verdict.distance).collect(),
-        inconsistency: rows.iter().map(|row| row.verdict.inconsistency).collect(),
-        consistency: rows.iter().map(|row| row.verdict.consistency).collect(),
-        status: rows.iter().map(|row| row.status).collect(),
-    })
 }
 
 /// Judges row `i` of the clean maps.
@@ -61,7 +58,7 @@ pub(crate) fn table(
 /// paper compares explanations of correct predictions.
 fn row(
     clean: &Maps,
-    perturbed: Option<&Joined<'_>>,
+    perturbed: Option<&Perturbed<'_>>,
     i: usize,
     psi: Psi,
     reduction: Reduction,

@@ -1,8 +1,3 @@
-//! Are the weights to come all but equal?
-//!
-//! Eq. (3) leaves the place of the norm and the unit of ε open; a bad choice takes every
-//! D to 0 or to 1, and training with such weights is plain training.
-
 use artifact::Scores;
 
 /// Half the width within which weights count as one value.
@@ -12,14 +7,17 @@ const RADIUS: f64 = 1e-3;
 const SHARE: f64 = 0.95;
 
 /// Warns if almost all the weights that Eq. (4) will make of the scores are one value.
-pub(crate) fn warn_if_equal(scores: &Scores) {
+///
+/// Eq. (3) leaves the place of the norm and the unit of ε open; a bad choice takes every
+/// D to 0 or to 1, and training with such weights is plain training.
+pub fn warn_if_equal(scores: &Scores) {
     let weight = |(&correct, &e)| f64::from(consistency::weight(correct, e));
     let weights = scores.correct.iter().zip(&scores.consistency).map(weight).collect();
     if let Some((share, value)) = densest(weights).filter(|&(share, _)| share > SHARE) {
         tracing::warn!(
             "{:.1} % of the weights will lie within {RADIUS} of {value:.3}, which is nearly \
-             plain training: consider another --reduction or --psi of score, or another \
-             --epsilon or --epsilon-unit of explain",
+             plain training: consider another --reduction or --psi, or another --epsilon or \
+             --epsilon-unit of the perturbed images",
             100.0 * share,
         );
     }

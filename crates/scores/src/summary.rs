@@ -6,9 +6,9 @@ use consistency::quantile;
 /// The quantiles of D that are printed.
 const QUANTILES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
 
-/// What `score` prints.
+/// How the scores are distributed, in the words that are printed.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Summary {
+pub struct Summary {
     samples: usize,
     correct: usize,
     /// Perturbed versions of the correct ones.
@@ -22,7 +22,12 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    pub(crate) fn of(scores: &Scores) -> Self {
+    /// Of these scores.
+    ///
+    /// # Panics
+    ///
+    /// If a status is not 0, 1 or 2.
+    pub fn of(scores: &Scores) -> Self {
         let flipped = |i: usize| {
             scores.predicted_perturbed[i].is_some_and(|class| class != scores.predicted[i])
         };

@@ -1,0 +1,128 @@
+//! Times one piece of work again and again: for `benches/cpu.py`, which lets PyTorch do the
+//! same in turn.
+//!
+//! Each line of the standard input asks for one repetition, and is answered by its seconds.
+
+#![expect(clippy::print_stdout, reason = "the answers are this program's result")]
+
+use std::{
+    io::{Write, stdin, stdout},
+    time::Instant,
+};
+
+use anyhow::Result;
+use attack::Target;
+use candle_core::{Device, Tensor};
+use clap::{Args, Parser};
+use models::{Arch, Mode, Network, Normalization};
+use ops::{Conv2d, Node};
+
+#[derive(Debug, Parser)]
+enum Work {
+    /// Logits in evaluation mode
+    Forward(Whole),
+    /// The signs of the gradient of the pixels
+    Fgsm(Whole),
+    /// A convolution, forward
+    Conv(Shape),
+    /// The gradients of a convolution's input and weights
+    ConvBackward(Shape),
+}
+
+#[derive(Args, Debug)]
+struct Whole {
+    #[arg(long)]
+    arch: Arch,
+    #[arg(long)]
+    size: usize,
+    #[arg(long)]
+    batch: usize,
+}
+
+#[derive(Args, Debug)]
+struct Shape {
+    #[arg(long)]
+    batch: usize,
+    #[arg(long)]
+    channels: usize,
+    #[arg(long)]
+    size: usize,
+    #[arg(long)]
+    outputs: usize,
+    #[arg(long)]
+    kernel: usize,
+    #[arg(long)]
+    stride: usize,
+    #[arg(long)]
+    groups: usize,
+}
+
+/// Classes of the networks.
+const CLASSES: usize = 10;
+
+fn main() -> Result<()> {
+    ops::memory::keep_freed();
+    match Work::parse() {
+        Work::Forward(whole) => {
+            let (network, images) = whole.open()?;
+            let images = Node::from(&images);
+            repeat(|| Ok(network.forward(&images, Mode::Eval)?))
+        }
+        Work::Fgsm(whole) => {
+            let (network, images) = whole.open()?;
+            let labels: Vec<i64> = (0..whole.batch).map(|i| (i % CLASSES) as i64).collect();
+            repeat(|| Ok(attack::fgsm(&network, &images, Target::Single(&labels))?))
+        }
+        Work::Conv(shape) => {
+            let (x, w, conv) = shape.open()?;
+            let (x, w) = (Node::from(&x), Node::from(&w));
+            repeat(|| Ok(ops::conv2d(&x, &w, None, conv)?))
+        }
+        Work::ConvBackward(shape) => {
+            let (x, w, conv) = shape.open()?;
+            let y = ops::conv2d(&Node::variable(&x), &Node::variable(&w), None, conv)?;
+            let dy = y.tensor().clone();
+            repeat(|| Ok(y.clone().backward(&dy)?))
+        }
+    }
+}
+
+/// One repetition a line, after one to warm up.
+fn repeat<R>(mut work: impl FnMut() -> Result<R>) -> Result<()> {
+    work()?;
+    for line in stdin().lines() {
+        line?;
+        let start = Instant::now();
+        work()?;
+        println!("{}", start.elapsed().as_secs_f64());
+        stdout().flush()?;
+    }
+    Ok(())
+}
+
+fn random(shape: &[usize]) -> Result<Tensor> {
+    Ok(Tensor::rand(0f32, 1.0, shape, &Device::Cpu)?)
+}
+
+impl Whole {
+    fn open(&self) -> Result<(Network, Tensor)> {
+        let network = Network::new(self.arch, CLASSES, Normalization::IMAGENET, 0)?;
+        Ok((network, random(&[self.batch, 3, self.size, self.size])?))
+    }
+}
+
+impl Shape {
+    fn open(&self) -> Result<(Tensor, Tensor, Conv2d)> {
+        let padding = (self.kernel - 1) / 2;
+        let conv = Conv2d {
+            stride: (self.stride, self.stride),
+            padding: (padding, padding),
+            groups: self.groups,
+            ..Conv2d::default()
+        };
+        let x = random(&[self.batch, self.channels, self.size, self.size])?;
+        let inputs = self.channels / self.groups;
+        let w = random(&[self.outputs, inputs, self.kernel, self.kernel])?;
+        Ok((x, w, conv))
+    }
+}

@@ -1,0 +1,187 @@
+//! Batch normalisation in evaluation mode: two constants a channel.
+
+use candle_core::{Result, Tensor, bail};
+
+use super::{Then, channel::Planes};
+use crate::{
+    Node,
+    activation::{Bounds, passed},
+    map,
+    node::{Operator, Way},
+    storage,
+};
+
+/// Batch normalisation with given statistics, as `scale x + shift` of each channel.
+///
+/// ```text
+/// scale = gamma / sqrt(variance + eps),    shift = beta - mean scale
+/// ```
+///
+/// Computed in f64. These are constants: no gradient reaches them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fold {
+    pub(crate) scale: Vec<f32>,
+    pub(crate) shift: Vec<f32>,
+}
+
+impl Fold {
+    /// That of parameters and running statistics.
+    ///
+    /// # Shapes
+    ///
+    /// - `gamma`, `beta`, `mean`, `variance`: `[C]`
+    ///
+    /// # Errors
+    ///
+    /// If the shapes differ.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use ops::{Fold, Node, Then};
+    ///
+    /// let of = |v: f32| Tensor::new(&[v], &Device::Cpu);
+    /// // gamma 2, beta 5, mean 1, variance 4
+    /// let fold = Fold::new(&of(2.0)?, &of(5.0)?, &of(1.0)?, &of(4.0)?, 0.0)?;
+    /// let x = Node::from(&Tensor::new(&[[[[1f32, 3.0]]]], &Device::Cpu)?);
+    /// let y = ops::batch_norm_eval(&x, &fold, Then::NOTHING)?;
+    /// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [5.0, 7.0]);
+    /// # Ok::<(), candle_core::Error>(())
+    /// ```
+    pub fn new(
+        gamma: &Tensor,
+        beta: &Tensor,
+        mean: &Tensor,
+        variance: &Tensor,
+        eps: f64,
+    ) -> Result<Self> {
+        let channels = gamma.dims1()?;
+        for other in [beta, mean, variance] {
+            if other.dims() != [channels] {
+                let found = other.shape();
+                bail!(
+                    "batch_norm: expected a parameter of shape [{channels}], found {found:?}"
+                );
+            }
+        }
+        let of = |tensor: &Tensor| -> Result<Vec<f64>> {
+            let tensor = tensor.contiguous()?;
+            Ok(storage::read(&tensor)?.iter().copied().map(f64::from).collect())
+        };
+        let (gamma, beta, mean, variance) =
+            (of(gamma)?, of(beta)?, of(mean)?, of(variance)?);
+        let (mut scale, mut shift) = (Vec::new(), Vec::new());
+        for c in 0..channels {
+            let factor = gamma[c] / (variance[c] + eps).sqrt();
+            scale.push(factor as f32);
+            shift.push((beta[c] - mean[c] * factor) as f32);
+        }
+        Ok(Self { scale, shift })
+    }
+
+    pub(crate) fn channels(&self) -> usize {
+        self.scale.len()
+    }
+}
+
+/// Batch normalisation in evaluation mode, and what follows it.
+///
+/// ```text
+/// y = activation(scale x + shift + shortcut)
+/// ```
+///
+/// # Shapes
+///
+/// - `x`, `shortcut`: `[N, C, H, W]`
+/// - result: `[N, C, H, W]`
+///
+/// # Errors
+///
+/// If `fold` is of another number of channels, or the shortcut of another shape.
+pub fn batch_norm_eval(x: &Node, fold: &Fold, then: Then<'_>) -> Result<Node> {
+    let shape = Planes::of(x)?;
+    if fold.channels() != shape.channels {
+        bail!("batch_norm: {} channels, found {:?}", fold.channels(), x.shape());
+    }
+    then.expect_shape(x.shape())?;
+    let bounds = then.activation.bounds();
+    let (values, added) =
+        (x.contiguous()?, then.shortcut.map(Node::contiguous).transpose()?);
+    let y = {
+        let x = storage::read(&values)?;
+        let added = added.as_ref().map(storage::read).transpose()?;
+        let scaled = |plane: usize| {
+            let channel = plane % shape.channels;
+            let (scale, shift) = (fold.scale[channel], fold.shift[channel]);
+            move |x: f32| x * scale + shift
+        };
+        match added.as_deref() {
+            None => map::map_planes(&x, shape.plane, |i| {
+                let scaled = scaled(i);
+                move |x| bounds.clip(scaled(x))
+            }),
+            Some(added) => map::zip_planes([&x, added], shape.plane, |i| {
+                let scaled = scaled(i);
+                move |[x, added]| bounds.clip(scaled(x) + added)
+            }),
+        }
+    };
+    let y = storage::tensor(y, x.shape())?;
+    let backward =
+        Scaled { plane: shape.plane, scale: fold.scale.clone(), clipped: then.clipped(&y) };
+    let mut arguments = vec![x];
+    arguments.extend(then.shortcut);
+    Ok(Node::of(y, &arguments, backward))
+}
+
+/// The way back through `activation(scale x + shift + shortcut)`.
+#[derive(Debug)]
+pub(crate) struct Scaled {
+    /// Values of a plane.
+    pub(crate) plane: usize,
+    pub(crate) scale: Vec<f32>,
+    /// The result, if an activation made it, and the activation's bounds.
+    pub(crate) clipped: Option<(Tensor, Bounds)>,
+}
+
+impl Scaled {
+    /// The gradient of `x`.
+    pub(crate) fn of_x(&self, dy: &Tensor, way: &Way<'_>) -> Result<Tensor> {
+        let channels = self.scale.len();
+        let values = storage::read(dy)?;
+        let dx = match &self.clipped {
+            None => map::map_planes(&values, self.plane, |i| {
+                let scale = self.scale[i % channels];
+                move |d| d * scale
+            }),
+            Some((y, bounds)) => {
+                let (y, bounds) = (way.rows_of(y)?, *bounds);
+                let y = storage::read(&y)?;
+                map::zip_planes([&y, &values], self.plane, |i| {
+                    let scale = self.scale[i % channels];
+                    move |[y, d]| bounds.pass(y, d) * scale
+                })
+            }
+        };
+        storage::tensor(dx, dy.shape())
+    }
+
+    /// The gradient of the shortcut.
+    pub(crate) fn of_shortcut(&self, dy: &Tensor, way: &Way<'_>) -> Result<Tensor> {
+        match &self.clipped {
+            Some((y, bounds)) => passed(&way.rows_of(y)?, dy, *bounds),
+            None => Ok(dy.clone()),
+        }
+    }
+}
+
+impl Operator for Scaled {
+    fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
+        let mut gradients = vec![way.wants(0).then(|| self.of_x(dy, way)).transpose()?];
+        if let Some(shortcut) = way.argument(1) {
+            gradients.push(shortcut.then(|| self.of_shortcut(dy, way)).transpose()?);
+        }
+        Ok(gradients)
+    }
+}

@@ -1,0 +1,123 @@
+//! The pass over the pack, batch by batch.
+
+use std::path::Path;
+
+use anyhow::Result;
+use artifact::{Label, Maps, MapsMeta, Pack, Scores};
+use consistency::{Psi, Reduction};
+use explain::{Explainer, Explanation, Status, Subject, Target};
+use models::{Network, Tap};
+use ops::Node;
+use scores::Perturbed;
+use stage::Stage;
+
+use crate::perturb::Correct;
+
+/// Which class a map is of.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// The predicted one.
+    Predicted,
+    /// The label; of a set the one of the highest confidence.
+    Label,
+}
+
+/// What is audited, and how.
+pub(crate) struct Audit<'a> {
+    pub(crate) pack: &'a Pack,
+    /// The model's file.
+    pub(crate) model: &'a Path,
+    pub(crate) network: &'a Network,
+    pub(crate) tap: &'a Tap,
+    pub(crate) explainer: &'a dyn Explainer,
+    pub(crate) kind: Kind,
+    /// Push of a pixel, per channel.
+    pub(crate) step: [f32; 3],
+    pub(crate) psi: Psi,
+    pub(crate) reduction: Reduction,
+    /// What the clean maps would say of themselves in a file.
+    pub(crate) meta: MapsMeta,
+}
+
+impl Audit<'_> {
+    /// The rows of every image of the pack, in its order; nothing else of a batch stays in
+    /// memory.
+    pub(crate) fn run(&self, batch_size: usize, stage: &Stage) -> Result<Scores> {
+        let progress = stage.progress(self.pack.len() as u64, "images");
+        let all: Vec<usize> = (0..self.pack.len()).collect();
+        let mut judged = Scores::default();
+        for rows in all.chunks(batch_size) {
+            stage.check()?;
+            judged.append(self.batch(rows)?);
+            progress.inc(rows.len() as u64);
+        }
+        Ok(judged)
+    }
+
+    fn batch(&self, rows: &[usize]) -> Result<Scores> {
+        let images = performer::image_batch(self.pack, rows)?;
+        let subject = Subject::new(self.network, self.tap, &Node::variable(&images))?;
+        let clean = self.explain(&subject, |logits| self.labels(rows, logits))?;
+
+        let correct = Correct::of(self.pack, rows, &clean.predicted);
+        let perturbed = if correct.rows.is_empty() {
+            None
+        } else {
+            // the way back through the network is freed before it is gone through again
+            let signs = self.signs(subject, &images, &clean.logits, &correct)?;
+            let pixels = self.perturbed(&clean, &correct, &signs)?;
+            let subject = Subject::new(self.network, self.tap, &Node::from(&pixels))?;
+            let explanation = self.explain(&subject, |_| {
+                correct.positions.iter().map(|&i| clean.target[i]).collect()
+            })?;
+            Some(self.maps(&correct.rows, explanation))
+        };
+
+        let clean = self.maps(rows, clean);
+        let perturbed = perturbed.as_ref().map(Perturbed::new);
+        let every = 0..clean.len();
+        Ok(scores::table(&clean, perturbed.as_ref(), every, self.psi, self.reduction))
+    }
+
+    /// Predicts and explains; `label` says by the logits which class, if that is asked for.
+    fn explain(
+        &self,
+        subject: &Subject<'_>,
+        label: impl FnOnce(&[f32]) -> Vec<i64>,
+    ) -> Result<Explanation> {
+        let logits = subject.logits()?;
+        let label = match self.kind {
+            Kind::Predicted => None,
+            Kind::Label => Some(label(&logits)),
+        };
+        let target = label.as_deref().map_or(Target::Predicted, Target::Given);
+        Ok(subject.explain(self.explainer, logits, target)?)
+    }
+
+    /// The label of each row; of a set the one with the highest logit.
+    fn labels(&self, rows: &[usize], logits: &[f32]) -> Vec<i64> {
+        let label = |(&row, logits): (&usize, &[f32])| match self.pack.labels.row(row) {
+            Label::Single(label) => label,
+            Label::Multi(hot) => explain::class_of_set(logits, hot),
+        };
+        rows.iter().zip(logits.chunks_exact(self.pack.classes())).map(label).collect()
+    }
+
+    /// The explanation of these rows of the pack, as `explain` would write it.
+    fn maps(&self, rows: &[usize], explanation: Explanation) -> Maps {
+        Maps {
+            meta: self.meta.clone(),
+            height: explanation.height,
+            width: explanation.width,
+            maps: explanation.maps,
+            classes: self.pack.classes(),
+            logits: explanation.logits,
+            predicted: explanation.predicted,
+            target: explanation.target,
+            labels: self.pack.labels.select(rows),
+            sample: rows.iter().map(|&row| row as u32).collect(),
+            status: explanation.status.into_iter().map(Status::code).collect(),
+            provenance: None,
+        }
+    }
+}

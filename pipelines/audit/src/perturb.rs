@@ -1,0 +1,93 @@
+//! The perturbed images x̂ of the correctly predicted ones of a batch.
+
+use anyhow::{Error, Result, anyhow};
+use artifact::{Labels, Pack};
+use attack::{Direction, Target};
+use candle_core::Tensor;
+use explain::{Explanation, Status, Subject};
+
+use crate::audit::Audit;
+
+/// The correctly predicted images of a batch: no other is reweighted.
+pub(crate) struct Correct {
+    /// In the batch.
+    pub(crate) positions: Vec<usize>,
+    /// In the pack.
+    pub(crate) rows: Vec<usize>,
+}
+
+impl Correct {
+    /// Those of these rows of the pack whose prediction is right.
+    pub(crate) fn of(pack: &Pack, rows: &[usize], predicted: &[i64]) -> Self {
+        let is_right = |&i: &usize| pack.labels.row(rows[i]).has(predicted[i]);
+        let positions: Vec<usize> = (0..rows.len()).filter(is_right).collect();
+        Self { rows: positions.iter().map(|&i| rows[i]).collect(), positions }
+    }
+}
+
+impl Audit<'_> {
+    /// The direction in which the loss of each of them grows, Eq. (7).
+    ///
+    /// Goes back the way that the whole batch came, with these images alone.
+    ///
+    /// # Errors
+    ///
+    /// Also if a gradient is not finite. `attack` stops at such an image even where it is
+    /// misclassified; here nobody asks for its gradient.
+    pub(crate) fn signs(
+        &self,
+        subject: Subject<'_>,
+        images: &Tensor,
+        logits: &[f32],
+        correct: &Correct,
+    ) -> Result<Vec<Vec<u8>>> {
+        let classes = self.pack.classes();
+        let of_image = |&i: &usize| &logits[i * classes..][..classes];
+        let logits: Vec<f32> =
+            correct.positions.iter().flat_map(of_image).copied().collect();
+        let labels = self.pack.labels.select(&correct.rows);
+        let target = match &labels {
+            Labels::Single(labels) => Target::Single(labels),
+            Labels::Multi { classes, hot } => Target::Multi { classes: *classes, hot },
+        };
+        let gradient = attack::logit_gradient(&logits, classes, &target);
+        let shape = (correct.rows.len(), classes);
+        let gradient = Tensor::from_vec(gradient, shape, images.device())?;
+
+        let rows: Vec<u32> = correct.positions.iter().map(|&i| i as u32).collect();
+        let gradients = subject.backward(&rows, &gradient)?;
+        let gradient = gradients.get(images).expect("the logits depend on the images");
+        let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
+        attack::signs(&gradient, correct.rows.len()).map_err(|error| match error {
+            attack::Error::NotFinite { position, found } => {
+                let (model, data) = (self.model.display(), self.pack.path.display());
+                let sample = correct.rows[position];
+                anyhow!(
+                    "{model} cannot be attacked at {data}: \
+                     expected a finite gradient, found {found} at sample {sample}"
+                )
+            }
+            error => Error::from(error),
+        })
+    }
+
+    /// Them under attack, each protected by its clean map, Eq. (1); `[B, 3, H, W]`.
+    pub(crate) fn perturbed(
+        &self,
+        clean: &Explanation,
+        correct: &Correct,
+        signs: &[Vec<u8>],
+    ) -> Result<Tensor> {
+        let (native, size) =
+            ((clean.height, clean.width), (self.pack.height(), self.pack.width()));
+        let protection = |&i: &usize| {
+            let ok = clean.status[i] == Status::Ok;
+            explain::protection(clean.map(i), ok, native, size)
+        };
+        let maps: Vec<Vec<f32>> = correct.positions.iter().map(protection).collect();
+        let directions: Vec<_> =
+            signs.iter().map(|signs| Direction::Signs(signs)).collect();
+        let x = performer::image_batch(self.pack, &correct.rows)?;
+        Ok(attack::compose_batch(&x, &directions, &maps, self.step)?)
+    }
+}
