@@ -167,13 +167,21 @@ impl Geometry {
         let x =
             Axis::new(width, kernel_x, (conv.stride.1, conv.padding.1, conv.dilation.1))?;
 
-        // a depthwise convolution goes plane by plane
-        let products = if groups == channels { 0 } else { inputs * kernel_y * kernel_x };
-        let pitch = Pitch::new(batch, y, x, products);
+        Ok(Self::of_axes(batch, (inputs, outputs / groups, groups), y, x))
+    }
+
+    /// That of `groups` times `inputs` and `outputs` channels, along two axes.
+    fn of_axes(
+        batch: usize,
+        (inputs, outputs, groups): (usize, usize, usize),
+        y: Axis,
+        x: Axis,
+    ) -> Self {
+        let pitch = Pitch::new(batch, y, x, inputs * y.kernel * x.kernel);
         let mut phases = Vec::new();
-        let mut taps = Vec::with_capacity(kernel_y * kernel_x);
-        for ky in 0..kernel_y {
-            for kx in 0..kernel_x {
+        let mut taps = Vec::with_capacity(y.kernel * x.kernel);
+        for ky in 0..y.kernel {
+            for kx in 0..x.kernel {
                 let ((phase_y, shift_y), (phase_x, shift_x)) = (y.tap(ky), x.tap(kx));
                 let phase = phases
                     .iter()
@@ -186,17 +194,31 @@ impl Geometry {
                 taps.push(Tap { phase, offset, rows: shift_y });
             }
         }
-        Ok(Self {
-            batch,
-            inputs,
-            outputs: outputs / groups,
-            groups,
-            y,
-            x,
-            phases,
-            taps,
-            pitch,
-        })
+        Self { batch, inputs, outputs, groups, y, x, phases, taps, pitch }
+    }
+
+    /// What the 2 x 2 results of a 3 x 3 kernel read: the taps of a 4 x 4 kernel of stride 2.
+    pub(super) fn tiles(&self) -> Self {
+        let tiles = |axis: Axis| Axis {
+            output: axis.output.div_ceil(2),
+            kernel: 4,
+            stride: 2,
+            ..axis
+        };
+        let channels = (self.inputs, self.outputs, 1);
+        Self::of_axes(self.batch, channels, tiles(self.y), tiles(self.x))
+    }
+
+    /// [`Self::tiles`] of the convolution that makes the gradient of the input.
+    pub(super) fn reversed_tiles(&self) -> Self {
+        let reversed = |axis: Axis| Axis {
+            input: axis.output,
+            output: axis.input,
+            padding: axis.kernel - 1 - axis.padding,
+            ..axis
+        };
+        let channels = (self.outputs, self.inputs, 1);
+        Self::of_axes(self.batch, channels, reversed(self.y), reversed(self.x)).tiles()
     }
 
     /// The same convolution of another number of images.

@@ -1,9 +1,10 @@
 //! 2-D convolution with exact gradients, dense, grouped and depthwise.
 //!
-//! Three ways, chosen by the shapes of one image alone: matrix products for 1 x 1 kernels
-//! ([`pointwise`]), row by row for depthwise ones ([`depthwise`]), and for everything else
-//! sums of shifted products over a flat copy of the input ([`flat`], [`products`]): every
-//! tap of the kernel reads contiguous memory at one constant offset.
+//! Four ways, chosen by the shapes of one image alone: matrix products for 1 x 1 kernels
+//! ([`pointwise`]), sixteen channels side by side for depthwise ones ([`depthwise`]),
+//! [`winograd`] for large 3 x 3 ones, and for everything else, and for the gradients of
+//! weights, sums of shifted products over a flat copy of the input ([`flat`], [`products`]):
+//! every tap of the kernel reads contiguous memory at one constant offset.
 
 mod backward_data;
 mod backward_weight;
@@ -19,6 +20,8 @@ mod pointwise;
 mod pointwise_weight;
 mod products;
 pub(crate) mod shared;
+mod winograd;
+mod winograd_kernel;
 
 use candle_core::{Result, Tensor};
 
@@ -165,6 +168,8 @@ fn forward(geometry: &Geometry, x: &[f32], w: &[f32], epilogue: Epilogue<'_>) ->
         pointwise::forward(geometry, x, w, epilogue)
     } else if geometry.is_depthwise() {
         depthwise::forward(geometry, x, w, epilogue)
+    } else if winograd::is_worthwhile(geometry) {
+        winograd::forward(geometry, x, w, epilogue)
     } else {
         forward::forward(geometry, x, w, epilogue)
     }
@@ -189,12 +194,14 @@ fn backward(
             x_for_w.map(|x| depthwise::backward_weight(geometry, x, dy)),
         );
     }
-    if w_for_x.is_none() && x_for_w.is_none() {
-        return (None, None);
+    let fast = winograd::is_worthwhile(geometry);
+    let dx = w_for_x.filter(|_| fast).map(|w| winograd::backward_data(geometry, dy, w));
+    if dx.is_some() && x_for_w.is_none() || w_for_x.is_none() && x_for_w.is_none() {
+        return (dx, None);
     }
     let dy = Flat::new(dy, &backward_data::gradient(geometry));
     (
-        w_for_x.map(|w| backward_data::backward_data(geometry, &dy, w)),
+        dx.or_else(|| w_for_x.map(|w| backward_data::backward_data(geometry, &dy, w))),
         x_for_w.map(|x| {
             let x = Flat::new(x, &forward::input(geometry));
             backward_weight::backward_weight(geometry, &x, &dy)
