@@ -4,16 +4,19 @@ use crate::simd::{Loop, vectorized};
 
 /// Partial sums kept side by side, for the compiler to put into vector registers.
 const LANES: usize = 16;
+/// Values of a partial sum that are added in f32, which would lose digits over more.
+const SHORT: usize = 8;
 
 /// The sum of all values.
 pub(crate) fn sum(x: &[f32]) -> f64 {
-    tuples([x], |[v]| (f64::from(v), 0.0)).0
+    tuples([x], |[v]| (v, 0.0)).0
 }
 
-/// Both components of `Σ f(a_i, b_i, …)` over arrays of one length.
+/// Both components of `Σ f(a_i, b_i, …)` over arrays of one length: a few values in f32, all
+/// of these sums in f64.
 pub(crate) fn tuples<const N: usize>(
     arrays: [&[f32]; N],
-    f: impl Fn([f32; N]) -> (f64, f64),
+    f: impl Fn([f32; N]) -> (f32, f32),
 ) -> (f64, f64) {
     vectorized(Tuples { arrays, f })
 }
@@ -23,7 +26,7 @@ struct Tuples<'a, F, const N: usize> {
     f: F,
 }
 
-impl<F: Fn([f32; N]) -> (f64, f64), const N: usize> Loop for Tuples<'_, F, N> {
+impl<F: Fn([f32; N]) -> (f32, f32), const N: usize> Loop for Tuples<'_, F, N> {
     type Output = (f64, f64);
 
     #[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
@@ -33,19 +36,26 @@ impl<F: Fn([f32; N]) -> (f64, f64), const N: usize> Loop for Tuples<'_, F, N> {
         let parts = self.arrays.map(<[f32]>::as_chunks::<LANES>);
         let len = parts[0].0.len();
         let chunks = parts.map(|(chunks, _)| &chunks[..len]);
-        for c in 0..len {
-            let chunks = chunks.map(|chunks| &chunks[c]);
+        for start in (0..len).step_by(SHORT) {
+            let (mut u, mut v) = ([0f32; LANES], [0f32; LANES]);
+            for c in start..len.min(start + SHORT) {
+                let chunks = chunks.map(|chunks| &chunks[c]);
+                for i in 0..LANES {
+                    let (a, b) = (self.f)(chunks.map(|chunk| chunk[i]));
+                    u[i] += a;
+                    v[i] += b;
+                }
+            }
             for i in 0..LANES {
-                let (u, v) = (self.f)(chunks.map(|chunk| chunk[i]));
-                first[i] += u;
-                second[i] += v;
+                first[i] += f64::from(u[i]);
+                second[i] += f64::from(v[i]);
             }
         }
         let rests = parts.map(|(_, rest)| rest);
         for i in 0..rests[0].len() {
             let (u, v) = (self.f)(rests.map(|rest| rest[i]));
-            first[i] += u;
-            second[i] += v;
+            first[i] += f64::from(u);
+            second[i] += f64::from(v);
         }
         (first.iter().sum(), second.iter().sum())
     }
@@ -68,7 +78,7 @@ mod tests {
     fn tuples_are_taken_from_the_same_places() {
         let x: Vec<f32> = (0u16..20).map(f32::from).collect();
         let y: Vec<f32> = x.iter().map(|v| -v).collect();
-        let sums = tuples([&x, &y], |[x, y]| (f64::from(x + y), f64::from(x - y)));
+        let sums = tuples([&x, &y], |[x, y]| (x + y, x - y));
         assert_eq!(sums, (0.0, 380.0));
     }
 }

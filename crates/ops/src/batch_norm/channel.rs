@@ -32,7 +32,7 @@ impl Planes {
         &self,
         channel: usize,
         arrays: [&[f32]; N],
-        f: impl Fn([f32; N]) -> (f64, f64) + Copy,
+        f: impl Fn([f32; N]) -> (f32, f32) + Copy,
     ) -> (f64, f64) {
         (0..self.batch).fold((0.0, 0.0), |(first, second), n| {
             let at = (n * self.channels + channel) * self.plane;
@@ -55,9 +55,9 @@ pub(super) struct Channel {
 impl Channel {
     pub(super) fn of(x: &[f32], shape: Planes, channel: usize, eps: f64) -> Self {
         // relative to some value of the channel: no cancellation when all are alike
-        let origin = f64::from(x[channel * shape.plane]);
+        let origin = x[channel * shape.plane];
         let (sum, squares) = shape.sums(channel, [x], |[v]| {
-            let d = f64::from(v) - origin;
+            let d = v - origin;
             (d, d * d)
         });
         let count = (shape.batch * shape.plane) as f64;
@@ -65,7 +65,7 @@ impl Channel {
         let variance = (squares / count - mean * mean).max(0.0);
         // max() would make a zero of NaN
         let variance = if squares.is_nan() { squares } else { variance };
-        Self { mean: origin + mean, variance, inverse: 1.0 / (variance + eps).sqrt() }
+        Self { mean: f64::from(origin) + mean, variance, inverse: 1.0 / (variance + eps).sqrt() }
     }
 
     pub(super) fn normalize(self, gamma: f32, beta: f32) -> impl Fn(f32) -> f32 + Copy {
@@ -83,11 +83,13 @@ impl Channel {
         [dy, x, y]: [&[f32]; 3],
         bounds: Bounds,
     ) -> (f64, f64) {
-        let mean = self.mean;
+        let mean = self.mean as f32;
         let (beta, product) = shape.sums(channel, [dy, x, y], |[d, x, y]| {
-            let d = f64::from(bounds.pass(y, d));
-            (d, d * (f64::from(x) - mean))
+            let d = bounds.pass(y, d);
+            (d, d * (x - mean))
         });
+        // what the mean lost when it was rounded
+        let product = product - (self.mean - f64::from(mean)) * beta;
         (beta, product * self.inverse)
     }
 

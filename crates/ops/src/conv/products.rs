@@ -56,13 +56,14 @@ impl Panels {
         packed.par_chunks_mut(len.max(1)).enumerate().for_each(|(index, panel)| {
             let (g, first) = (index / blocks, index % blocks * block);
             let group = &values[g * group..][..group];
-            for row in 0..block.min(rows - first) {
-                let at = (first + row) * strides.0;
-                let mut to = panel[row..].iter_mut().step_by(block);
-                for channel in 0..channels {
-                    let from = &group[at + channel * strides.1..];
-                    for (&tap, to) in taps.iter().zip(&mut to) {
-                        *to = from[tap];
+            let rows = block.min(rows - first);
+            let channels = panel.chunks_exact_mut(taps.len() * block).enumerate();
+            for (channel, panel) in channels {
+                let at = first * strides.0 + channel * strides.1;
+                for (&tap, to) in taps.iter().zip(panel.chunks_exact_mut(block)) {
+                    let from = group[at + tap..].iter().step_by(strides.0);
+                    for (to, from) in to[..rows].iter_mut().zip(from) {
+                        *to = *from;
                     }
                 }
             }
