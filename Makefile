@@ -229,7 +229,7 @@ $(BIN)/%: Cargo.lock rust-toolchain.toml $(wildcard Cargo.toml .cargo/config.tom
 
 # ---- words ------------------------------------------------------------------
 
-.PHONY: report rounds baseline plan build check check-real test parity study bench clean help FORCE
+.PHONY: report rounds baseline plan build check check-real test parity study bench bench-scaling clean help FORCE
 
 report: $(OUT)/report.html ## the run, its baseline and the report (the default)
 
@@ -261,8 +261,11 @@ parity: ## re-make the fixtures and compare live with PyTorch (installs it into 
 study: ## does reweighting help: variants over seeds against the baseline (hours); into benches/results
 	scripts/study benches/results/reweighting.md <benches/reweighting.variants
 
-bench: ## time the operators and the loop; results into benches/results
-	scripts/bench
+bench: ## race PyTorch on this CPU: steps, stages, operators, memory, tables; into benches/results
+	scripts/bench cpu
+
+bench-scaling: ## time a sample and memory against sizes and numbers; into benches/results
+	scripts/bench scaling
 
 clean: ## forget this run
 	rm -rf $(OUT)

@@ -1,97 +1,252 @@
-"""Whole programs on the CPU, PyTorch beside us in one run: `make bench` writes benches/results/cpu.md.
+"""PyTorch and consonance on the CPU, in turn, in one run: `make bench` writes benches/results/cpu.md and cpu.svg.
 
-Both sides train the same network on the same pack with the same batches and Adam, in turn, REPEATS
-times; images a second are of whole epochs, without start-up. Medians and the range are given.
+Both sides do the same arithmetic in f32 on all cores: whole steps, evaluation, the attack's gradient, single
+convolutions, and the evaluation of explanation consistency. A ratio is the time of the better of PyTorch's two memory
+formats over ours: above 1 we are faster. Our training step is timed inside `train` (its second epoch), reading of the
+pack included; everything else in processes that are stopped while others work (benches/race.py).
 """
 
+import json
 import os
 import platform
-import statistics
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import matplotlib
 import polars as pl
 import torch
+from race import Worker, race, spread
+from safetensors.torch import load_file, save_file
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
-from performer import ResNet20, pack  # noqa: E402
+matplotlib.use("svg")
+from matplotlib import pyplot  # noqa: E402
 
 BIN = Path("target/release")
-REPEATS = 3
-BATCH = 50
-COUNT = 1000
+HERE = Path(__file__).parent
+SIZE, BATCH, CLASSES = 96, 16, 10
+ARCHS = ["resnet50", "mobilenet_v2", "vgg16"]
+TARGETS = {
+    "step": [1.15, 1.5, 1.3],
+    "forward": [1.2] * 3,
+    "fgsm": [1.3] * 3,
+    "memory": [1 / 0.6, 1 / 0.6, 1 / 0.85],
+    "audit": [2] * 3,
+}
+NAMES = {"step": "training step", "forward": "forward, evaluation", "fgsm": "FGSM input gradient"}
+# channels, size, outputs, kernel, stride, groups
+CONVOLUTIONS = [
+    (64, 96, 64, 3, 1, 1),
+    (128, 48, 128, 3, 1, 1),
+    (256, 24, 256, 3, 1, 1),
+    (256, 6, 256, 3, 1, 1),
+    (128, 24, 128, 3, 2, 1),
+    (64, 24, 256, 1, 1, 1),
+    (512, 12, 128, 1, 1, 1),
+    (256, 24, 512, 1, 2, 1),
+    (3, 96, 64, 7, 2, 1),
+    (144, 24, 144, 3, 1, 144),
+    (384, 6, 384, 3, 1, 384),
+]
 
 
-def timed(*command):
+def ours(*words):
+    return [BIN / "timed", *words]
+
+
+def theirs(*words):
+    return [[sys.executable, HERE / "theirs.py", *words, *format] for format in ([], ["--channels-last"])]
+
+
+def pack(path, count, labels=None):
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, 3, SIZE, SIZE), dtype=torch.uint8, generator=random)
+    if labels is None:
+        labels = torch.randint(0, CLASSES, (count,), generator=random)
+    classes = [f"class {i}" for i in range(CLASSES)]
+    meta = {"dataset": "noise", "split": "train", "classes": classes, "labels": "single"}
+    save_file({"images": images, "labels": labels}, path, metadata={"pack": json.dumps(meta)})
+
+
+def run(*command):
+    """Seconds, greatest memory in bytes and the log of a program of ours."""
     start = time.perf_counter()
-    subprocess.run([str(c) for c in command], check=True, capture_output=True)
-    return time.perf_counter() - start
+    process = subprocess.Popen([str(c) for c in command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    log = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{command}: {log}")
+    return time.perf_counter() - start, usage.ru_maxrss * 1024, log
 
 
-def ours(folder):
-    """Images a second of our `train`, an epoch."""
-    out = folder / "ours" / "model.safetensors"
-    timed(BIN / "train", "--data", folder / "train.safetensors", "--arch", "resnet20", "--epochs", 1,
-          "--batch-size", BATCH, "--learning-rate", 0.001, "--progress", "none", "--output", out)
-    return pl.read_parquet(folder / "ours" / "training.parquet")["images_per_second"][0]
+def training(folder, arch, turns):
+    """Seconds of a step, ours and theirs, and the memory of each."""
+    steps = 3
+    pack(folder / "steps.safetensors", steps * BATCH)
+    out = folder / arch / "model.safetensors"
+    out.parent.mkdir(exist_ok=True)
+    seconds, memory, waits = [[], [], []], [0, 0, 0], []
+    arguments = ["--arch", arch, "--size", SIZE, "--batch", BATCH]
+    workers = [Worker(command) for command in theirs("step", *arguments)]
+    for _ in range(turns):
+        _, peak, log = run(BIN / "train", "--data", folder / "steps.safetensors", "--arch", arch, "--epochs", 3,
+                           "--batch-size", BATCH, "--progress", "none", "--output", out)
+        epochs = pl.read_parquet(out.with_name("training.parquet"))["images_per_second"]
+        seconds[0] += [BATCH / speed for speed in epochs[1:]]
+        memory[0] = max(memory[0], peak)
+        waits += [float(share) for share in re.findall(r"([\d.]+) % waiting", log)]
+        for worker in workers:
+            worker.turn()
+    for i, worker in enumerate(workers, 1):
+        seconds[i], memory[i] = worker.seconds, worker.end()
+    return seconds, memory, max(waits)
 
 
-def theirs(folder, memory_format):
-    """Images a second of PyTorch's eager training, an epoch."""
-    images, labels = pack(folder / "train.safetensors")
-    network = ResNet20(10).to(memory_format=memory_format)
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
-    mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-    std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
-    start = time.perf_counter()
-    for rows in torch.randperm(len(images)).split(BATCH):
-        x = ((images[rows].float() / 255 - mean) / std).contiguous(memory_format=memory_format)
-        loss = torch.nn.functional.cross_entropy(network(x), labels[rows])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return len(images) / (time.perf_counter() - start)
+def consistency(folder, arch, turns):
+    """Seconds a sample of audit, of the four stages, of a forward pass, and of PyTorch's way."""
+    count = 64
+    data, model, made = folder / "audited.safetensors", folder / arch / "model.safetensors", folder / arch
+    pack(data, count)
+    common = ["--data", data, "--model", model, "--batch-size", BATCH, "--progress", "none"]
+    run(BIN / "explain", *common, "--output", made / "maps.safetensors")
+    # all predictions are right, so that all images are attacked and explained again
+    pack(data, count, load_file(made / "maps.safetensors")["predicted"])
+    epsilon = ["--epsilon", 0.01]
+    stages = [
+        ["explain", *common, "--output", made / "maps.safetensors"],
+        ["attack", *common, "--output", made / "signs.safetensors"],
+        ["explain", *common, *epsilon, "--maps", made / "maps.safetensors",
+         "--perturbations", made / "signs.safetensors", "--output", made / "perturbed.safetensors"],
+        ["score", "--clean", made / "maps.safetensors", "--perturbed", made / "perturbed.safetensors",
+         "--progress", "none", "--output", made / "scores.parquet"],
+    ]
+    fused = ["audit", *common, *epsilon, "--output", made / "audit.parquet"]
+    # what reading the model and starting costs, which is no part of a sample's: the same on one image
+    one = folder / "one.safetensors"
+    pack(one, 1)
+    start = [run(BIN / "explain", *common, "--data", one, "--output", made / "one.safetensors")[0] for _ in range(3)]
+    start = min(start)
+    arguments = ["--arch", arch, "--size", SIZE, "--batch", BATCH]
+    forward = Worker(ours("forward", *arguments))
+    rivals = [Worker(command) for command in theirs("audit", *arguments)]
+    seconds = {"audit": [], "staged": [], "forward": []}
+    for _ in range(turns):
+        seconds["audit"].append((run(BIN / fused[0], *fused[1:])[0] - start) / count)
+        parts = [run(BIN / stage[0], *stage[1:])[0] for stage in stages]
+        seconds["staged"].append((sum(parts) - 3 * start) / count)
+        for worker in [forward, *rivals]:
+            worker.turn()
+    seconds["forward"] = [s / BATCH for s in forward.seconds]
+    seconds["theirs"] = [[s / BATCH for s in rival.seconds] for rival in rivals]
+    for worker in [forward, *rivals]:
+        worker.end()
+    return seconds
 
 
-def row(name, values, unit):
-    middle, low, high = statistics.median(values), min(values), max(values)
-    return f"| {name} | {middle:.3g} {unit} | {low:.3g} – {high:.3g} |"
+def row(name, mine, rivals, target=None, unit="ms", factor=1e3):
+    """A line of the table, and its ratio."""
+    middle = [spread(values)[0] for values in [mine, *rivals]]
+    ratio = min(middle[1:]) / middle[0]
+    cells = [f"{m * factor:.3g} ({min(v) * factor:.3g} – {max(v) * factor:.3g})" for m, v in zip(middle, [mine, *rivals])]
+    verdict = "" if target is None else f"{target:.2f} {'met' if ratio >= target else '**missed**'}"
+    return f"| {name} | {' | '.join(cells)} | {ratio:.2f} | {verdict} |", ratio
+
+
+def plot(ratios, path):
+    """Bars of the ratios, and the line where both sides are equal."""
+    figure, axes = pyplot.subplots(figsize=(8, 0.28 * len(ratios) + 1))
+    names = list(ratios)[::-1]
+    values = [ratios[name] for name in names]
+    axes.barh(names, values, color=["#2a6f97" if v >= 1 else "#bc4749" for v in values])
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_xlabel("speed of consonance over PyTorch's better format")
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
 
 
 def main(report):
-    torch.set_num_threads(os.cpu_count())
+    head = "| what | consonance | PyTorch, default | PyTorch, channels last | ratio | target |\n|---|---|---|---|---|---|"
+    lines, ratios, waits = [], {}, []
+    turns = 3
+
+    def add(name, *rest):
+        line, ratios[name] = row(name, *rest)
+        lines.append(line)
+        print(line, flush=True)
+
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        make = [timed(BIN / "prepare", "--dataset", "shapes", "--count", 2000, "--test-count", 1000, "--size", 64,
-                      "--progress", "none", "--output", folder / "whole") for _ in range(REPEATS)]
-        timed(BIN / "prepare", "--dataset", "shapes", "--count", COUNT, "--test-count", 10, "--size", 64,
-              "--progress", "none", "--output", folder)
-        speeds = {"consonance": [], "PyTorch, default format": [], "PyTorch, channels last": []}
-        for _ in range(REPEATS):
-            speeds["consonance"].append(ours(folder))
-            speeds["PyTorch, default format"].append(theirs(folder, torch.contiguous_format))
-            speeds["PyTorch, channels last"].append(theirs(folder, torch.channels_last))
-    best = max(statistics.median(v) for name, v in speeds.items() if name != "consonance")
-    ratio = statistics.median(speeds["consonance"]) / best
-    lines = [
-        "# On the CPU",
+        memories = []
+        for i, arch in enumerate(ARCHS):
+            seconds, memory, wait = training(folder, arch, turns)
+            waits.append(wait)
+            add(f"{arch}: {NAMES['step']}", seconds[0], seconds[1:], TARGETS["step"][i])
+            memories.append((arch, memory, TARGETS["memory"][i]))
+        for work in ["forward", "fgsm"]:
+            for i, arch in enumerate(ARCHS):
+                arguments = [work, "--arch", arch, "--size", SIZE, "--batch", BATCH]
+                seconds = race([ours(*arguments), *theirs(*arguments)], turns)
+                add(f"{arch}: {NAMES[work]}", seconds[0], seconds[1:], TARGETS[work][i])
+        costs = []
+        for i, arch in enumerate(ARCHS):
+            seconds = consistency(folder, arch, turns)
+            add(f"{arch}: audit of a sample", seconds["audit"], seconds["theirs"], TARGETS["audit"][i])
+            unit = spread(seconds["forward"])[0]
+            costs.append((arch, spread(seconds["staged"])[0] / unit, spread(seconds["audit"])[0] / unit))
+    whole, lines = lines, []
+    for shape in CONVOLUTIONS:
+        words = dict(zip(["channels", "size", "outputs", "kernel", "stride", "groups"], shape))
+        arguments = [word for name, value in words.items() for word in (f"--{name}", value)]
+        c, s, o, k, stride, groups = shape
+        name = f"{k}×{k}{'' if stride == 1 else f' stride {stride}'}, {c} → {o} at {s}×{s}{', depthwise' if groups > 1 else ''}"
+        for work, what in [("conv", "forward"), ("conv-backward", "backward")]:
+            command = [work, "--batch", BATCH, *arguments]
+            seconds = race([ours(*command), *theirs(*command)], turns)
+            add(f"{name}: {what}", seconds[0], seconds[1:])
+    text = [
+        "# On the CPU, against PyTorch",
         "",
-        f"`make bench`; {os.cpu_count()} threads of {platform.machine()}, torch {torch.__version__}; "
-        f"median and range of {REPEATS} runs in turn.",
+        f"`make bench`; {SIZE}×{SIZE}, batch {BATCH}, {os.cpu_count()} threads, {processor()}; torch {torch.__version__}, "
+        f"{platform.python_implementation()} {platform.python_version()}. Milliseconds: median (range) of repetitions in "
+        f"{turns} turns. A ratio is the better of PyTorch's two formats over ours; above 1 we are faster.",
         "",
-        "| what | median | range |",
+        "![ratios](cpu.svg)",
+        "",
+        head,
+        *whole,
+        "",
+        "Peak memory of training (whole processes):",
+        "",
+        "| network | consonance | PyTorch, the smaller | share | target |",
+        "|---|---|---|---|---|",
+        *(f"| {arch} | {m[0] / 2**20:.0f} MiB | {min(m[1:]) / 2**20:.0f} MiB | {m[0] / min(m[1:]):.2f} | "
+          f"{1 / t:.2f} {'met' if m[0] / min(m[1:]) <= 1 / t else '**missed**'} |" for arch, m, t in memories),
+        "",
+        "Cost of the reweighting step, every sample correct, in forward passes (hard negative mining: one, and a sort):",
+        "",
+        "| network | four stages (target 4.6) | audit (target 3.4) |",
         "|---|---|---|",
-        row("`prepare`: 2 000 + 1 000 images of shapes", make, "s"),
-        *(row(f"training ResNet-20, 64×64, batch {BATCH}: {name}", v, "images/s") for name, v in speeds.items()),
+        *(f"| {arch} | {staged:.2f} | {fused:.2f} |" for arch, staged, fused in costs),
         "",
-        f"Training: {ratio:.2f} of the better of PyTorch's two formats.",
+        f"Share of training time spent waiting for data: at most {max(waits):.0f} %, by the log of `train`.",
+        "",
+        "Single convolutions:",
+        "",
+        head,
+        *lines,
         "",
     ]
-    Path(report).write_text("\n".join(lines))
-    print("\n".join(lines))
+    Path(report).write_text("\n".join(text))
+    plot(ratios, Path(report).with_suffix(".svg"))
+
+
+def processor():
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":

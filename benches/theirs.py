@@ -59,6 +59,34 @@ def fgsm(args):
     return work
 
 
+def audit(args):
+    """Grad-CAM, FGSM, the composition of Eq. (1), and Grad-CAM again, by the usual packages."""
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+    from torchattacks import FGSM
+
+    network, images, _ = whole(args)
+    network.eval()
+    layer = {"resnet50": lambda: network.layer4[-1], "mobilenet_v2": lambda: network.features[-1],
+             "vgg16": lambda: network.features[-1]}[args.arch]()
+    cam, attack, epsilon = GradCAM(network, [layer]), FGSM(network, eps=0.01), 0.01
+    with torch.no_grad():
+        labels = network(images).argmax(1)
+
+    def work():
+        with torch.no_grad():
+            predicted = network(images).argmax(1)
+        clean = cam(images, [ClassifierOutputTarget(c) for c in predicted.tolist()])
+        sign = (attack(images, labels) - images).sign()
+        x = (images + epsilon * sign * (1 - torch.from_numpy(clean)[:, None])).clamp(0, 1)
+        with torch.no_grad():
+            predicted = network(x).argmax(1)
+        perturbed = cam(x, [ClassifierOutputTarget(c) for c in predicted.tolist()])
+        return ((clean - perturbed) ** 2).sum((1, 2))
+
+    return work
+
+
 def convolution(args):
     x = torch.rand(args.batch, args.channels, args.size, args.size).contiguous(memory_format=args.format)
     shape = (args.outputs, args.channels // args.groups, args.kernel, args.kernel)
@@ -85,7 +113,7 @@ def conv_backward(args):
     return lambda: torch.autograd.grad(y, (x, w), dy, retain_graph=True)
 
 
-WORK = {"step": step, "forward": forward, "fgsm": fgsm, "conv": conv, "conv-backward": conv_backward}
+WORK = {"step": step, "forward": forward, "fgsm": fgsm, "audit": audit, "conv": conv, "conv-backward": conv_backward}
 
 
 def main():

@@ -37,6 +37,8 @@ struct Whole {
     size: usize,
     #[arg(long)]
     batch: usize,
+    #[arg(long, default_value_t = 10)]
+    classes: usize,
 }
 
 #[derive(Args, Debug)]
@@ -57,9 +59,6 @@ struct Shape {
     groups: usize,
 }
 
-/// Classes of the networks.
-const CLASSES: usize = 10;
-
 fn main() -> Result<()> {
     ops::memory::keep_freed();
     match Work::parse() {
@@ -70,7 +69,8 @@ fn main() -> Result<()> {
         }
         Work::Fgsm(whole) => {
             let (network, images) = whole.open()?;
-            let labels: Vec<i64> = (0..whole.batch).map(|i| (i % CLASSES) as i64).collect();
+            let labels: Vec<i64> =
+                (0..whole.batch).map(|i| (i % whole.classes) as i64).collect();
             repeat(|| Ok(attack::fgsm(&network, &images, Target::Single(&labels))?))
         }
         Work::Conv(shape) => {
@@ -106,7 +106,7 @@ fn random(shape: &[usize]) -> Result<Tensor> {
 
 impl Whole {
     fn open(&self) -> Result<(Network, Tensor)> {
-        let network = Network::new(self.arch, CLASSES, Normalization::IMAGENET, 0)?;
+        let network = Network::new(self.arch, self.classes, Normalization::IMAGENET, 0)?;
         Ok((network, random(&[self.batch, 3, self.size, self.size])?))
     }
 }

@@ -65,7 +65,11 @@ impl Channel {
         let variance = (squares / count - mean * mean).max(0.0);
         // max() would make a zero of NaN
         let variance = if squares.is_nan() { squares } else { variance };
-        Self { mean: f64::from(origin) + mean, variance, inverse: 1.0 / (variance + eps).sqrt() }
+        Self {
+            mean: f64::from(origin) + mean,
+            variance,
+            inverse: 1.0 / (variance + eps).sqrt(),
+        }
     }
 
     pub(super) fn normalize(self, gamma: f32, beta: f32) -> impl Fn(f32) -> f32 + Copy {

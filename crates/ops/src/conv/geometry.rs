@@ -197,6 +197,16 @@ impl Geometry {
         Self { batch, inputs, outputs, groups, y, x, phases, taps, pitch }
     }
 
+    /// A 1 x 1 convolution of the pixels that a stride leaves, if it leaves some out.
+    pub(super) fn without_stride(&self) -> Option<Self> {
+        if !self.is_pointwise() || (self.y.stride, self.x.stride) == (1, 1) {
+            return None;
+        }
+        let dense = |axis: Axis| Axis { input: axis.output, stride: 1, ..axis };
+        let channels = (self.inputs, self.outputs, 1);
+        Some(Self::of_axes(self.batch, channels, dense(self.y), dense(self.x)))
+    }
+
     /// What the 2 x 2 results of a 3 x 3 kernel read: the taps of a 4 x 4 kernel of stride 2.
     pub(super) fn tiles(&self) -> Self {
         let tiles = |axis: Axis| Axis {

@@ -164,7 +164,9 @@ pub fn conv2d_folded(
 }
 
 fn forward(geometry: &Geometry, x: &[f32], w: &[f32], epilogue: Epilogue<'_>) -> Vec<f32> {
-    if geometry.is_pointwise() {
+    if let Some(dense) = geometry.without_stride() {
+        pointwise::forward(&dense, &pointwise::subsampled(geometry, x), w, epilogue)
+    } else if geometry.is_pointwise() {
         pointwise::forward(geometry, x, w, epilogue)
     } else if geometry.is_depthwise() {
         depthwise::forward(geometry, x, w, epilogue)
@@ -182,6 +184,11 @@ fn backward(
     w_for_x: Option<&[f32]>,
     x_for_w: Option<&[f32]>,
 ) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
+    if let Some(dense) = geometry.without_stride() {
+        let x = x_for_w.map(|x| pointwise::subsampled(geometry, x));
+        let (dx, dw) = backward(&dense, dy, w_for_x, x.as_deref());
+        return (dx.map(|dx| pointwise::spread(geometry, &dx)), dw);
+    }
     if geometry.is_pointwise() {
         return (
             w_for_x.map(|w| pointwise::backward_data(geometry, dy, w)),

@@ -1,4 +1,4 @@
-//! 1 x 1 convolutions: a matrix product at every pixel, of any stride.
+//! 1 x 1 convolutions: a matrix product at every pixel.
 //!
 //! A few vectors of pixels, of one image or of several, are copied side by side and
 //! multiplied with all weights while they are in the cache. Each result is one chain of
@@ -10,7 +10,10 @@ use core::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::simd::{Loop, vectorized};
+use crate::{
+    map,
+    simd::{Loop, vectorized},
+};
 
 use super::{
     epilogue::Epilogue,
@@ -31,35 +34,26 @@ pub(super) fn forward(
     let panels = Panels::new(&weights(geometry, w, false), block.rows);
     let product = Product {
         pixels: Pixels::of(geometry),
-        from: Side::input(geometry),
-        to: Side::output(geometry),
+        channels: (geometry.inputs, geometry.outputs),
         panels: &panels,
         epilogue,
     };
     // SAFETY: every pixel of the result belongs to a tile.
-    unsafe { filled(product.to.len(geometry.batch), |y| product.write(block, x, y)) }
+    unsafe { filled(product.len(), |y| product.write(block, x, y)) }
 }
 
-/// `dx[n] = w^T dy[n]`, zero at the pixels that a stride leaves out.
+/// `dx[n] = w^T dy[n]`.
 pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
     let block = Block::of_this_machine();
     let panels = Panels::new(&weights(geometry, w, true), block.rows);
     let product = Product {
         pixels: Pixels::of(geometry),
-        from: Side::output(geometry),
-        to: Side::input(geometry),
+        channels: (geometry.outputs, geometry.inputs),
         panels: &panels,
         epilogue: Epilogue::NONE,
     };
-    let len = product.to.len(geometry.batch);
-    if product.to.step == 1 {
-        // SAFETY: every pixel belongs to a tile.
-        return unsafe { filled(len, |dx| product.write(block, dy, dx)) };
-    }
-    let mut dx = vec![0.0; len];
-    // SAFETY: `dx` has the input's elements.
-    unsafe { product.write(block, dy, Shared::new(dx.as_mut_ptr())) };
-    dx
+    // SAFETY: every pixel belongs to a tile.
+    unsafe { filled(product.len(), |dx| product.write(block, dy, dx)) }
 }
 
 /// The weights as a matrix, or the transpose of it.
@@ -73,90 +67,72 @@ fn weights<'a>(geometry: &Geometry, w: &'a [f32], transposed: bool) -> Weights<'
     Weights { values: w, groups: 1, rows, channels, strides, taps: &[0] }
 }
 
-/// The pixels that are computed: of each image some rows, one after another.
+/// Every `stride`-th pixel of the input, which is all that is read.
+pub(super) fn subsampled(geometry: &Geometry, x: &[f32]) -> Vec<f32> {
+    let (from, to) = (geometry.input_plane(), geometry.output_plane());
+    let (y_axis, x_axis) = (geometry.y, geometry.x);
+    map::planes(x.len() / from * to, to, |plane, out| {
+        let rows = x[plane * from..][..from].chunks_exact(x_axis.input);
+        let lines = out.chunks_exact_mut(x_axis.output);
+        for (out, row) in lines.zip(rows.step_by(y_axis.stride)) {
+            for (out, x) in out.iter_mut().zip(row.iter().step_by(x_axis.stride)) {
+                *out = *x;
+            }
+        }
+    })
+}
+
+/// The other way round, with zeros between.
+pub(super) fn spread(geometry: &Geometry, dx: &[f32]) -> Vec<f32> {
+    let (from, to) = (geometry.output_plane(), geometry.input_plane());
+    let (y_axis, x_axis) = (geometry.y, geometry.x);
+    map::planes(dx.len() / from * to, to, |plane, out| {
+        let rows = dx[plane * from..][..from].chunks_exact(x_axis.output);
+        let lines = out.chunks_exact_mut(x_axis.input).step_by(y_axis.stride);
+        for (out, row) in lines.zip(rows) {
+            for (out, dx) in out.iter_mut().step_by(x_axis.stride).zip(row) {
+                *out = *dx;
+            }
+        }
+    })
+}
+
+/// The pixels of all images, one after another.
 #[derive(Clone, Copy)]
 pub(super) struct Pixels {
     pub(super) batch: usize,
-    pub(super) rows: usize,
-    pub(super) width: usize,
+    /// Of an image.
+    pub(super) plane: usize,
 }
 
 impl Pixels {
-    /// Those of the result; one long row an image where rows follow each other without gap.
     pub(super) fn of(geometry: &Geometry) -> Self {
-        let batch = geometry.batch;
-        if (geometry.y.stride, geometry.x.stride) == (1, 1) {
-            return Self { batch, rows: 1, width: geometry.output_plane() };
-        }
-        Self { batch, rows: geometry.y.output, width: geometry.x.output }
+        Self { batch: geometry.batch, plane: geometry.output_plane() }
     }
 
     pub(super) fn count(&self) -> usize {
-        self.batch * self.rows * self.width
+        self.batch * self.plane
     }
 
-    /// The stretches of a part of them: image, row, column and number of pixels.
-    fn stretches(
-        self,
-        part: Range<usize>,
-    ) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+    /// The stretches of a part of them: image, first pixel and number of pixels.
+    fn stretches(self, part: Range<usize>) -> impl Iterator<Item = (usize, usize, usize)> {
         let Range { start: mut next, end } = part;
         core::iter::from_fn(move || {
-            let (line, column) = (next / self.width, next % self.width);
-            let len = (self.width - column).min(end.checked_sub(next)?);
+            let (image, pixel) = (next / self.plane, next % self.plane);
+            let len = (self.plane - pixel).min(end.checked_sub(next)?);
             next += len;
-            (len > 0).then_some((line / self.rows, line % self.rows, column, len))
+            (len > 0).then_some((image, pixel, len))
         })
-    }
-}
-
-/// Where the pixels of a tensor are.
-#[derive(Clone, Copy)]
-pub(super) struct Side {
-    pub(super) channels: usize,
-    /// Elements of a channel.
-    pub(super) plane: usize,
-    /// Elements from a row of pixels to the next.
-    row: usize,
-    /// Elements from a pixel to the next.
-    step: usize,
-}
-
-impl Side {
-    pub(super) fn input(geometry: &Geometry) -> Self {
-        Self {
-            channels: geometry.inputs,
-            plane: geometry.input_plane(),
-            row: geometry.y.stride * geometry.x.input,
-            step: geometry.x.stride,
-        }
-    }
-
-    pub(super) fn output(geometry: &Geometry) -> Self {
-        Self {
-            channels: geometry.outputs,
-            plane: geometry.output_plane(),
-            row: geometry.x.output,
-            step: 1,
-        }
-    }
-
-    fn len(&self, batch: usize) -> usize {
-        batch * self.channels * self.plane
-    }
-
-    /// Index of a pixel in channel 0.
-    fn at(&self, (image, row, column): (usize, usize, usize)) -> usize {
-        image * self.channels * self.plane + row * self.row + column * self.step
     }
 }
 
 /// Copies the pixels `part` of some channels side by side, into rows of `pitch`.
 pub(super) struct Gather<'a> {
-    pub(super) side: Side,
     pub(super) pixels: Pixels,
     pub(super) part: Range<usize>,
     pub(super) channels: Range<usize>,
+    /// Channels of an image.
+    pub(super) of: usize,
     pub(super) values: &'a [f32],
     pub(super) into: &'a mut [f32],
     pub(super) pitch: usize,
@@ -168,22 +144,12 @@ impl Loop for Gather<'_> {
     #[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
     #[inline(always)]
     fn run(self) {
-        let side = self.side;
         let mut column = 0;
-        for (image, row, pixel, len) in self.pixels.stretches(self.part) {
-            let at = side.at((image, row, pixel));
+        for (image, pixel, len) in self.pixels.stretches(self.part) {
             let rows = self.into.chunks_exact_mut(self.pitch);
             for (into, channel) in rows.zip(self.channels.clone()) {
-                let from = &self.values[at + channel * side.plane..];
-                let into = &mut into[column..column + len];
-                if side.step == 1 {
-                    copy(&from[..len], into);
-                } else {
-                    let from = from.iter().step_by(side.step);
-                    for (into, from) in into.iter_mut().zip(from) {
-                        *into = *from;
-                    }
-                }
+                let at = (image * self.of + channel) * self.pixels.plane + pixel;
+                copy(&self.values[at..at + len], &mut into[column..column + len]);
             }
             column += len;
         }
@@ -209,20 +175,26 @@ const TILES: usize = 4;
 
 struct Product<'a> {
     pixels: Pixels,
-    from: Side,
-    to: Side,
+    /// Of what is read, and of what is written.
+    channels: (usize, usize),
     panels: &'a Panels,
     epilogue: Epilogue<'a>,
 }
 
 impl Product<'_> {
+    /// Elements of the result.
+    fn len(&self) -> usize {
+        self.pixels.count() * self.channels.1
+    }
+
     /// Writes every pixel of `pixels` to `out`.
     ///
     /// # Safety
     ///
-    /// `out` has the elements of the side `to`.
+    /// `out` has the elements of the result.
     unsafe fn write(&self, block: Block, values: &[f32], out: Shared<'_>) {
-        assert_eq!(values.len(), self.from.len(self.pixels.batch), "a value each pixel");
+        let inputs = self.channels.0;
+        assert_eq!(values.len(), self.pixels.count() * inputs, "a value each pixel");
         let width = VECTORS * block.lanes;
         let tiles = self.pixels.count().div_ceil(width);
         let groups = tiles.div_ceil(TILES);
@@ -236,12 +208,12 @@ impl Product<'_> {
             for tile in group * TILES..tiles.min((group + 1) * TILES) {
                 let first = tile * width;
                 let end = self.pixels.count().min(first + width);
-                packed.resize(self.from.channels * width, 0.0);
+                packed.resize(inputs * width, 0.0);
                 vectorized(Gather {
-                    side: self.from,
                     pixels: self.pixels,
                     part: first..end,
-                    channels: 0..self.from.channels,
+                    channels: 0..inputs,
+                    of: inputs,
                     values,
                     into: packed,
                     pitch: width,
@@ -279,16 +251,16 @@ impl Product<'_> {
                 &mut sums,
             );
         }
-        let row = index * self.panels.rows;
-        let rows = self.panels.rows.min(self.to.channels - row);
+        let (outputs, row) = (self.channels.1, index * self.panels.rows);
+        let rows = self.panels.rows.min(outputs - row);
         for (r, sums) in sums.chunks_exact(width).enumerate().take(rows) {
             let channel = row + r;
             let mut column = 0;
-            for (image, line, pixel, len) in self.pixels.stretches(first..end) {
-                let at = self.to.at((image, line, pixel)) + channel * self.to.plane;
+            for (image, pixel, len) in self.pixels.stretches(first..end) {
+                let at = (image * outputs + channel) * self.pixels.plane + pixel;
                 let sums = &sums[column..column + len];
                 // SAFETY: these pixels are inside the tensor, and in no other tile.
-                unsafe { self.epilogue.write(channel, sums, out, at, self.to.step) };
+                unsafe { self.epilogue.write(channel, sums, out, at, 1) };
                 column += len;
             }
         }

@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "tasks write disjoint gradients; rows are read unchecked")]
 
+use core::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::simd::vectorized;
@@ -9,7 +11,7 @@ use crate::simd::vectorized;
 use super::{
     geometry::Geometry,
     kernel::{self, LEFT, MAX_LANES, RIGHT, Stretches},
-    pointwise::{Gather, Pixels, Side},
+    pointwise::{Gather, Pixels},
     shared::{Shared, filled},
 };
 
@@ -37,24 +39,21 @@ pub(super) fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec
                 let end = pixels.count().min(first + PIXELS);
                 // whole vectors: zeros follow the last pixel
                 let len = (end - first).next_multiple_of(MAX_LANES);
-                let gather = |side: Side,
-                              channels: &core::ops::Range<usize>,
-                              values,
-                              into: &mut Vec<f32>| {
+                let gather = |channels: &Range<usize>, of, values, into: &mut Vec<f32>| {
                     into.clear();
                     into.resize(channels.len() * len, 0.0);
                     vectorized(Gather {
-                        side,
                         pixels,
                         part: first..end,
                         channels: channels.clone(),
+                        of,
                         values,
                         into,
                         pitch: len,
                     });
                 };
-                gather(Side::output(geometry), &o, dy, left);
-                gather(Side::input(geometry), &c, x, right);
+                gather(&o, outputs, dy, left);
+                gather(&c, inputs, x, right);
                 add_products((left, o.len()), (right, c.len()), len, &mut sums);
             }
             for (o, sums) in o.zip(sums.chunks_exact(c.len())) {
