@@ -26,7 +26,7 @@ SAMPLES = [500, 2000, 5000, 10000]
 
 
 def milliseconds(work, **varied):
-    """A sample's share of a batch, and of 64×64 pixels."""
+    """A sample's share of a batch."""
     words = {**BASE, **varied}
     arguments = [word for name, value in words.items() for word in (f"--{name}", value)]
     [seconds] = race([ours(work, "--arch", "resnet18", *arguments)], 2)

@@ -60,9 +60,11 @@ def fgsm(args):
 
 
 def audit(args):
-    """Grad-CAM, FGSM, the composition of Eq. (1), and Grad-CAM again, by the usual packages."""
+    """Grad-CAM, FGSM, the composition of Eq. (1), and Grad-CAM again, by the usual packages as they come.
+
+    Grad-CAM wants the gradients of the whole network, parameters included; ours goes back to the tap alone.
+    """
     from pytorch_grad_cam import GradCAM
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
     from torchattacks import FGSM
 
     network, images, _ = whole(args)
@@ -74,14 +76,11 @@ def audit(args):
         labels = network(images).argmax(1)
 
     def work():
-        with torch.no_grad():
-            predicted = network(images).argmax(1)
-        clean = cam(images, [ClassifierOutputTarget(c) for c in predicted.tolist()])
+        # without targets it explains the prediction
+        clean = cam(images, None)
         sign = (attack(images, labels) - images).sign()
         x = (images + epsilon * sign * (1 - torch.from_numpy(clean)[:, None])).clamp(0, 1)
-        with torch.no_grad():
-            predicted = network(x).argmax(1)
-        perturbed = cam(x, [ClassifierOutputTarget(c) for c in predicted.tolist()])
+        perturbed = cam(x, None)
         return ((clean - perturbed) ** 2).sum((1, 2))
 
     return work

@@ -66,7 +66,8 @@ pub(crate) fn run<'a>(
     Ok(x)
 }
 
-/// `activation(norm(conv(x)) + shortcut)`; in evaluation with `norm` folded into `conv`.
+/// `activation(norm(conv(x)) + shortcut)`; in evaluation `norm` is folded into a `conv` that has
+/// no bias (VGG-16's have one).
 fn normalized(
     conv: &Conv,
     norm: &BatchNorm,

@@ -41,17 +41,20 @@ impl Bounds {
     pub(crate) const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
 
     /// The activation of `x`; comparisons that are false let NaN pass.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
+    #[inline(always)]
     pub(crate) fn clip(self, x: f32) -> f32 {
         let x = if x <= self.low { self.low } else { x };
         if x >= self.high { self.high } else { x }
     }
 
     /// The gradient `d` of the result `y` as one of the argument: two selections, no branch.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
+    #[inline(always)]
     pub(crate) fn pass(self, y: f32, d: f32) -> f32 {
-        let d = if y <= self.low { 0.0 } else { d };
-        if y >= self.high { 0.0 } else { d }
+        // an infinite bound cuts nothing, not even what is infinite
+        let d = if y <= self.low && self.low > f32::NEG_INFINITY { 0.0 } else { d };
+        if y >= self.high && self.high < f32::INFINITY { 0.0 } else { d }
     }
 }
 

@@ -83,6 +83,8 @@ struct Sizes {
 
 /// Inputs that are summed at a time.
 const INPUTS: usize = 2048;
+/// Outputs that are summed at a time on the way back.
+const SUMMED: usize = 256;
 /// Outputs of a task.
 const OUTPUTS: usize = 16;
 
@@ -140,17 +142,26 @@ impl Sizes {
     /// `dx = dy w`
     fn backward_data(&self, dy: &[f32], w: &[f32]) -> Vec<f32> {
         let &Self { rows, inputs, outputs } = self;
-        // With one row the product would be summed in another order than with several.
+        // With one row, or with more outputs than it takes at a time, the order in which the
+        // product is summed would depend on the number of rows.
         let padded = rows.max(2);
-        let mut dy = dy.to_vec();
-        dy.resize(padded * outputs, 0.0);
-        // transposed, so that the inputs are the rows of the product
-        let mut dx = product(
-            (padded, outputs, inputs),
-            Matrix { values: &dy, strides: (outputs, 1) },
-            Matrix { values: w, strides: (inputs, 1) },
-        );
-        dx.truncate(rows * inputs);
+        let mut dx = vec![0.0; rows * inputs];
+        for first in (0..outputs).step_by(SUMMED) {
+            let count = (outputs - first).min(SUMMED);
+            let mut part = vec![0.0; padded * count];
+            for (part, dy) in part.chunks_exact_mut(count).zip(dy.chunks_exact(outputs)) {
+                part.copy_from_slice(&dy[first..first + count]);
+            }
+            let part = product(
+                (padded, count, inputs),
+                Matrix { values: &part, strides: (count, 1) },
+                Matrix {
+                    values: &w[first * inputs..][..count * inputs],
+                    strides: (inputs, 1),
+                },
+            );
+            dx.iter_mut().zip(&part).for_each(|(dx, part)| *dx += part);
+        }
         dx
     }
 
@@ -237,13 +248,14 @@ struct Linear {
 impl Operator for Linear {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         let sizes = Sizes { rows: dy.dim(0)?, ..self.sizes };
-        let x = way.rows_of(&self.x)?;
-        let (x, w, dy) = (storage::read(&x)?, storage::read(&self.w)?, storage::read(dy)?);
+        let x = way.wants(1).then(|| way.rows_of(&self.x)).transpose()?;
+        let x = x.as_ref().map(storage::read).transpose()?;
+        let (w, dy) = (storage::read(&self.w)?, storage::read(dy)?);
         let shape = (sizes.rows, sizes.inputs);
         let dx = || storage::tensor(sizes.backward_data(&dy, &w), shape);
-        let dw = || storage::tensor(sizes.backward_weight(&x, &dy), self.w.shape());
+        let dw = |x: &[f32]| storage::tensor(sizes.backward_weight(x, &dy), self.w.shape());
         let mut gradients =
-            vec![way.wants(0).then(dx).transpose()?, way.wants(1).then(dw).transpose()?];
+            vec![way.wants(0).then(dx).transpose()?, x.as_deref().map(dw).transpose()?];
         if let Some(bias) = way.argument(2) {
             let db = || storage::tensor(sizes.backward_bias(&dy), sizes.outputs);
             gradients.push(bias.then(db).transpose()?);

@@ -1,6 +1,6 @@
 //! Parallel loops that write every value of a fresh buffer exactly once.
 //!
-//! A result is never zeroed first (that would be one more pass over memory), and no
+//! A result is not zeroed first where that would be one more pass over memory, and no
 //! loop adds across chunks, so that nothing depends on the number of threads.
 
 use std::mem::MaybeUninit;
@@ -50,6 +50,15 @@ pub(crate) fn zip_planes<G: Fn([f32; N]) -> f32, const N: usize>(
         vectorized(Each { out, arrays, at: i * size, f: &g });
     });
     initialized(values)
+}
+
+/// Some rows of `size` values each.
+pub(crate) fn rows(rows: &[u32], size: usize, values: &[f32]) -> Vec<f32> {
+    let mut some = Box::new_uninit_slice(rows.len() * size);
+    some.par_chunks_mut(size.max(1)).zip(rows).for_each(|(to, &row)| {
+        to.write_copy_of_slice(&values[row as usize * size..][..size]);
+    });
+    initialized(some)
 }
 
 /// `f(channel)` of every value of `[N, C, plane]` arrays at one place, channel by channel.

@@ -1,4 +1,4 @@
-//! Sums of f32 values in f64, in an order that does not depend on the machine.
+//! Sums of f32 values, all but the shortest in f64, in an order that does not depend on the machine.
 
 use crate::simd::{Loop, vectorized};
 

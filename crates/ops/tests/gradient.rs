@@ -24,7 +24,6 @@ type Shapes = ([usize; 4], [usize; 4], usize, usize);
 const WAYS: [Shapes; 4] = [
     ([2, 3, 7, 6], [4, 3, 3, 3], 1, 1),
     ([2, 4, 7, 6], [4, 1, 3, 3], 1, 4),
-    // from 256 pixels on a matrix product
     ([2, 3, 16, 17], [4, 3, 1, 1], 1, 1),
     ([2, 3, 7, 6], [4, 3, 1, 1], 2, 1),
 ];

@@ -62,9 +62,9 @@ impl Channel {
         });
         let count = (shape.batch * shape.plane) as f64;
         let mean = sum / count;
-        let variance = (squares / count - mean * mean).max(0.0);
+        let variance = squares / count - mean * mean;
         // max() would make a zero of NaN
-        let variance = if squares.is_nan() { squares } else { variance };
+        let variance = if variance < 0.0 { 0.0 } else { variance };
         Self {
             mean: f64::from(origin) + mean,
             variance,

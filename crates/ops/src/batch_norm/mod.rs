@@ -66,7 +66,7 @@ impl Then<'_> {
 ///
 /// with mean and variance over the batch and the plane of each channel. As in `PyTorch`,
 /// the variance that normalises is divided by `n = N H W`, the one returned by `n - 1`.
-/// Sums are taken in f64, one channel after the other.
+/// Eight values are summed in f32, all else in f64, one channel after the other.
 ///
 /// # Shapes
 ///

@@ -232,18 +232,8 @@ impl Geometry {
     }
 
     /// The same convolution of another number of images.
-    pub(super) fn of_batch(&self, batch: usize) -> Result<Self> {
-        let (_, channels, height, width) = self.input();
-        let outputs = self.groups * self.outputs;
-        let (y, x) = (self.y, self.x);
-        let conv = Conv2d {
-            stride: (y.stride, x.stride),
-            padding: (y.padding, x.padding),
-            dilation: (y.dilation, x.dilation),
-            groups: self.groups,
-        };
-        let weights = [outputs, self.inputs, y.kernel, x.kernel];
-        Self::new(&[batch, channels, height, width], &weights, None, conv)
+    pub(super) fn of_batch(&self, batch: usize) -> Self {
+        Self::of_axes(batch, (self.inputs, self.outputs, self.groups), self.y, self.x)
     }
 
     /// Shape of the result.

@@ -1,4 +1,4 @@
-//! The three loops where the time goes, in the widest vectors the machine has.
+//! The two loops where the time goes, in the widest vectors the machine has.
 //!
 //! `pulp` chooses AVX-512, AVX2, NEON or plain code when the program runs. The register
 //! blocks hold all their accumulators in registers: 8 x 3 vectors where there are 32

@@ -2,7 +2,7 @@
 //!
 //! Four ways, chosen by the shapes of one image alone: matrix products for 1 x 1 kernels
 //! ([`pointwise`]), sixteen channels side by side for depthwise ones ([`depthwise`]),
-//! [`winograd`] for large 3 x 3 ones, and for everything else, and for the gradients of
+//! [`winograd`] for large 3 x 3 ones, and for everything else, and for the other gradients of
 //! weights, sums of shifted products over a flat copy of the input ([`flat`], [`products`]):
 //! every tap of the kernel reads contiguous memory at one constant offset.
 
@@ -227,15 +227,16 @@ struct Convolution {
 
 impl Operator for Convolution {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
-        let geometry = self.geometry.of_batch(dy.dim(0)?)?;
+        let geometry = self.geometry.of_batch(dy.dim(0)?);
         let passed = match &self.clipped {
             Some((y, bounds)) => Some(passed(&way.rows_of(y)?, dy, *bounds)?),
             None => None,
         };
         let dy = storage::read(passed.as_ref().unwrap_or(dy))?;
-        let x = way.rows_of(&self.x)?;
-        let (x, w) = (storage::read(&x)?, storage::read(&self.w)?);
-        let (w_for_x, x_for_w) = (way.wants(0).then_some(&*w), way.wants(1).then_some(&*x));
+        let x = way.wants(1).then(|| way.rows_of(&self.x)).transpose()?;
+        let x = x.as_ref().map(storage::read).transpose()?;
+        let w = storage::read(&self.w)?;
+        let (w_for_x, x_for_w) = (way.wants(0).then_some(&*w), x.as_deref());
         let (dx, dw) = backward(&geometry, &dy, w_for_x, x_for_w);
         let mut gradients = vec![
             dx.map(|dx| storage::tensor(dx, geometry.input())).transpose()?,
@@ -261,7 +262,7 @@ impl Operator for Folded {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         let mut gradients = vec![None];
         if way.wants(0) {
-            let geometry = self.geometry.of_batch(dy.dim(0)?)?;
+            let geometry = self.geometry.of_batch(dy.dim(0)?);
             let (w, dy) = (storage::read(&self.w)?, self.end.of_x(dy, way)?);
             let (dx, _) = backward(&geometry, &storage::read(&dy)?, Some(&w), None);
             gradients[0] =

@@ -8,7 +8,7 @@
 //!
 //! The transforms add, subtract and halve, so that little is lost: the larger tiles, which
 //! save more, lose digits. A tile reads what a tap of a 4 x 4 kernel of stride 2 reads, hence
-//! [`Flat`] lays the input out for it. Each result is one chain of operations: it depends
+//! [`Flat`] lays the input out for it (where an input is infinite, sums of its tile may be NaN). Each result is one chain of operations: it depends
 //! neither on the batch nor on the threads.
 
 #![expect(unsafe_code, reason = "tasks write disjoint results of one output")]

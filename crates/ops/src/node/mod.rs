@@ -100,7 +100,7 @@ impl Node {
         &self.value
     }
 
-    /// Whether a gradient of it leads to a variable.
+    /// Whether it leads to no variable.
     pub fn is_constant(&self) -> bool {
         self.step.is_none()
     }
@@ -110,8 +110,11 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// If there is no such dimension.
+    /// If there is no such dimension, or it is the batch's, which `backward_rows` picks from.
     pub fn flatten_from(&self, dim: usize) -> Result<Self> {
+        if dim == 0 {
+            bail!("flatten_from expects a dimension behind the batch's, found 0");
+        }
         let value = self.contiguous()?.flatten_from(dim)?;
         Ok(Self::of(value, &[self], Flatten { dims: self.dims().to_vec() }))
     }
@@ -139,14 +142,23 @@ impl Node {
     ///
     /// If there is no such row, or an operator of training is on the way.
     pub fn backward_rows(self, rows: &[u32], gradient: &Tensor) -> Result<Gradients> {
-        let rows = Tensor::new(rows, self.value.device())?;
-        self.take_back(Some(&rows), gradient)
+        let all = self.value.dim(0)?;
+        if rows.is_empty() {
+            bail!("backward_rows expects rows, found none");
+        }
+        if let Some(row) = rows.iter().find(|&&row| row as usize >= all) {
+            bail!("backward_rows expects rows below {all}, found {row}");
+        }
+        // nothing to pick: no copies
+        let every =
+            rows.len() == all && rows.iter().enumerate().all(|(i, &r)| i == r as usize);
+        self.take_back((!every).then_some(rows), gradient)
     }
 
-    fn take_back(self, rows: Option<&Tensor>, gradient: &Tensor) -> Result<Gradients> {
+    fn take_back(self, rows: Option<&[u32]>, gradient: &Tensor) -> Result<Gradients> {
         let mut expected = self.dims().to_vec();
         if let (Some(first), Some(rows)) = (expected.first_mut(), rows) {
-            *first = rows.elem_count();
+            *first = rows.len();
         }
         if gradient.dims() != expected {
             let found = gradient.shape();

@@ -4,6 +4,8 @@ use std::fmt;
 
 use candle_core::{Result, Tensor, bail};
 
+use crate::{map, storage};
+
 /// What a step of a computation needs on the way back.
 pub(crate) trait Operator: fmt::Debug + Send + Sync {
     /// The gradients of the arguments, of those that are wanted, from that of the result.
@@ -15,12 +17,12 @@ pub(crate) struct Way<'a> {
     /// Of each argument, whether its gradient is wanted.
     wanted: Vec<bool>,
     /// The rows of the batch that are taken back; all, if there are none here.
-    rows: Option<&'a Tensor>,
+    rows: Option<&'a [u32]>,
 }
 
 impl<'a> Way<'a> {
     /// Gradients of these arguments, of these rows or of all.
-    pub(super) fn new(wanted: Vec<bool>, rows: Option<&'a Tensor>) -> Self {
+    pub(super) fn new(wanted: Vec<bool>, rows: Option<&'a [u32]>) -> Self {
         Self { wanted, rows }
     }
 
@@ -41,12 +43,21 @@ impl<'a> Way<'a> {
 
     /// The rows that are taken back, of a tensor that has all of them.
     pub(crate) fn rows_of(&self, tensor: &Tensor) -> Result<Tensor> {
-        self.rows.map_or_else(|| Ok(tensor.clone()), |rows| tensor.index_select(rows, 0))
+        let Some(rows) = self.rows else { return Ok(tensor.clone()) };
+        let mut dims = tensor.dims().to_vec();
+        let row = tensor.elem_count() / dims[0];
+        let some = {
+            let values = storage::read(tensor)?;
+            let values = &*values;
+            map::rows(rows, row, values)
+        };
+        dims[0] = rows.len();
+        storage::tensor(some, dims)
     }
 
     /// The numbers of the rows that are taken back, if they are not all.
-    pub(crate) fn rows(&self) -> Result<Option<Vec<u32>>> {
-        self.rows.map(Tensor::to_vec1).transpose()
+    pub(crate) fn rows(&self) -> Option<&[u32]> {
+        self.rows
     }
 
     /// # Errors

@@ -64,11 +64,11 @@ impl Operator for MaxPool {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         let windows = Windows { batch: dy.dim(0)?, ..self.windows };
         let (input, output) = (windows.input(), windows.output());
-        let rows = way.rows()?;
+        let rows = way.rows();
         let dy = storage::read(dy)?;
         let dx = map::planes(windows.planes() * input, input, |i, dx| {
             let (row, channel) = (i / windows.channels, i % windows.channels);
-            let row = rows.as_ref().map_or(row, |rows| rows[row] as usize);
+            let row = rows.map_or(row, |rows| rows[row] as usize);
             let maxima = &self.maxima[(row * windows.channels + channel) * output..];
             for (at, d) in maxima.iter().zip(&dy[i * output..][..output]) {
                 dx[*at as usize] += d;

@@ -24,7 +24,7 @@ impl Axis {
                  most half the kernel, found kernel {kernel}, stride {stride}, padding {padding}"
             );
         }
-        if size + 2 * padding < kernel {
+        if size == 0 || size + 2 * padding < kernel {
             bail!("pooling: a kernel of {kernel} does not fit into {size} with {padding}");
         }
         let outputs = (size + 2 * padding - kernel) / stride + 1;
