@@ -71,15 +71,22 @@ def pack(path, count, labels=None):
     save_file({"images": images, "labels": labels}, path, metadata={"pack": json.dumps(meta)})
 
 
+# A process counts the memory of the one that started it: this one is small.
+LAUNCHER = """import os, sys
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))"""
+
+
 def run(*command):
     """Seconds, greatest memory in bytes and the log of a program of ours."""
     start = time.perf_counter()
-    process = subprocess.Popen([str(c) for c in command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    log = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{command}: {log}")
-    return time.perf_counter() - start, usage.ru_maxrss * 1024, log
+    words = [sys.executable, "-S", "-c", LAUNCHER, *(str(word) for word in command)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{command}: {done.stderr}")
+    return time.perf_counter() - start, int(done.stdout.split()[-1]) * 1024, done.stderr
 
 
 def training(folder, arch, turns):
@@ -220,8 +227,7 @@ def main(report):
         head,
         *whole,
         "",
-        "Peak memory of training (whole processes; ours is never less than that of the Python that starts it, about 600 MiB, and includes",
-        "writing the model and the optimiser's state at the end):",
+        "Peak memory of training (whole processes; ours includes writing the model and the optimiser's state at the end):",
         "",
         "| network | consonance | PyTorch, the smaller | share | target |",
         "|---|---|---|---|---|",

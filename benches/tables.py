@@ -29,8 +29,7 @@ def main(report):
     lines = [
         "# Tables of many rows",
         "",
-        "`make bench`: `reweight --method consistency` on synthetic scores; memory is never less than that of the Python that starts it,",
-        "about 600 MiB.",
+        "`make bench`: `reweight --method consistency` on synthetic scores.",
         "",
         "| rows | seconds | microseconds a row | peak memory | bytes a row |",
         "|---|---|---|---|---|",
