@@ -61,6 +61,10 @@ struct Shape {
 
 fn main() -> Result<()> {
     ops::memory::keep_freed();
+    rayon::scope(|_| run())
+}
+
+fn run() -> Result<()> {
     match Work::parse() {
         Work::Forward(whole) => {
             let (network, images) = whole.open()?;
@@ -120,7 +124,9 @@ impl Shape {
             groups: self.groups,
             ..Conv2d::default()
         };
-        let x = random(&[self.batch, self.channels, self.size, self.size])?;
+        // with the channels last, as every operator leaves its result
+        let x = random(&[self.batch, self.size, self.size, self.channels])?;
+        let x = x.permute((0, 3, 1, 2))?;
         let inputs = self.channels / self.groups;
         let w = random(&[self.outputs, inputs, self.kernel, self.kernel])?;
         Ok((x, w, conv))

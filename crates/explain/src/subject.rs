@@ -56,8 +56,7 @@ impl<'a> Subject<'a> {
     ///
     /// If there is no such row.
     pub fn select(&self, rows: &[u32]) -> Result<Self> {
-        let rows = Tensor::new(rows, self.activation.device())?;
-        let activation = Node::from(&self.activation.index_select(&rows, 0)?);
+        let activation = self.activation.rows(rows)?;
         Ok(Self { network: self.network, tap: self.tap, activation })
     }
 

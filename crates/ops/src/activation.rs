@@ -1,6 +1,6 @@
 //! Rectified linear units.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, Tensor};
 
 use crate::{
     Node, map,
@@ -22,8 +22,8 @@ pub enum Activation {
 /// An activation as bounds: what lies outside is replaced by them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Bounds {
-    low: f32,
-    high: f32,
+    pub(crate) low: f32,
+    pub(crate) high: f32,
 }
 
 impl Activation {
@@ -58,9 +58,11 @@ impl Bounds {
     }
 }
 
-/// Rectified linear unit (Nair and Hinton, 2010), `max(x, 0)`.
+/// The activation of every value.
 ///
-/// The derivative at 0 is 0, as in `PyTorch` (candle's own says 1). NaN stays NaN.
+/// `Relu` is the rectified linear unit (Nair and Hinton, 2010), `Relu6` the one that
+/// saturates at 6 (`MobileNetV2`). The derivative at a bound, 0 or 6, is 0, as in `PyTorch`
+/// (candle's own says 1 at 0). NaN stays NaN.
 ///
 /// # Shapes
 ///
@@ -74,88 +76,33 @@ impl Bounds {
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ops::Node;
+/// use ops::{Activation, Node};
 ///
 /// let x = Tensor::new(&[-1f32, 0.0, 2.0], &Device::Cpu)?;
-/// let y = ops::relu(&Node::variable(&x))?;
+/// let y = ops::activate(&Node::variable(&x), Activation::Relu)?;
 /// assert_eq!(y.to_vec1::<f32>()?, [0.0, 0.0, 2.0]);
 /// let gradients = y.backward(&Tensor::new(&[1f32, 1.0, 1.0], &Device::Cpu)?)?;
 /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f32>()?, [0.0, 0.0, 1.0]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn relu(x: &Node) -> Result<Node> {
-    activate(x, Activation::Relu)
-}
-
-/// Rectified linear unit that saturates at 6 (`MobileNetV2`), `min(max(x, 0), 6)`.
-///
-/// The derivative is 0 at 0 and at 6, as in `PyTorch`. NaN stays NaN.
-///
-/// # Shapes
-///
-/// Any; the result has the shape of `x`.
-///
-/// # Examples
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ops::Node;
+/// use ops::{Activation, Node};
 ///
 /// let x = Tensor::new(&[-1f32, 0.0, 2.0, 6.0, 7.0], &Device::Cpu)?;
-/// let y = ops::relu6(&Node::variable(&x))?;
+/// let y = ops::activate(&Node::variable(&x), Activation::Relu6)?;
 /// assert_eq!(y.to_vec1::<f32>()?, [0.0, 0.0, 2.0, 6.0, 6.0]);
 /// let gradients = y.backward(&x.ones_like()?)?;
 /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f32>()?, [0.0, 0.0, 1.0, 0.0, 0.0]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn relu6(x: &Node) -> Result<Node> {
-    activate(x, Activation::Relu6)
-}
-
-/// The activation of every value.
-///
-/// # Shapes
-///
-/// Any; the result has the shape of `x`.
 pub fn activate(x: &Node, activation: Activation) -> Result<Node> {
     let bounds = activation.bounds();
-    let values = x.contiguous()?;
+    let values = x.dense()?;
     let y = map::map(&storage::read(&values)?, |x| bounds.clip(x));
     let y = storage::tensor(y, x.shape())?;
     Ok(Node::of(y.clone(), &[x], Clip { y, bounds }))
-}
-
-/// The end of a residual block (He et al., 2016), `max(a + b, 0)`, in one pass.
-///
-/// # Shapes
-///
-/// Any, equal; the result has the same.
-///
-/// # Errors
-///
-/// If the shapes differ.
-///
-/// # Examples
-///
-/// ```
-/// use candle_core::{Device, Tensor};
-/// use ops::Node;
-///
-/// let a = Tensor::new(&[1f32, -3.0], &Device::Cpu)?;
-/// let b = Tensor::new(&[1f32, 2.0], &Device::Cpu)?;
-/// let y = ops::add_relu(&Node::from(&a), &Node::from(&b))?;
-/// assert_eq!(y.to_vec1::<f32>()?, [2.0, 0.0]);
-/// # Ok::<(), candle_core::Error>(())
-/// ```
-pub fn add_relu(a: &Node, b: &Node) -> Result<Node> {
-    if a.shape() != b.shape() {
-        bail!("add_relu: shapes differ, {:?} and {:?}", a.shape(), b.shape());
-    }
-    let bounds = Activation::Relu.bounds();
-    let (u, v) = (a.contiguous()?, b.contiguous()?);
-    let y = map::zip(&storage::read(&u)?, &storage::read(&v)?, |a, b| bounds.clip(a + b));
-    let y = storage::tensor(y, a.shape())?;
-    Ok(Node::of(y.clone(), &[a, b], Clip { y, bounds }))
 }
 
 /// The gradient of what `bounds` made `y` of.
@@ -164,7 +111,6 @@ pub(crate) fn passed(y: &Tensor, dy: &Tensor, bounds: Bounds) -> Result<Tensor> 
     storage::tensor(dx, y.shape())
 }
 
-/// Of a value, or of the sum of several.
 #[derive(Debug)]
 struct Clip {
     y: Tensor,
@@ -173,7 +119,7 @@ struct Clip {
 
 impl Operator for Clip {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
-        Ok(way.each(&passed(&way.rows_of(&self.y)?, dy, self.bounds)?))
+        Ok(vec![Some(passed(&way.rows_of(&self.y)?, dy, self.bounds)?)])
     }
 }
 
@@ -187,17 +133,10 @@ mod tests {
     fn a_number_that_is_none_stays_visible() -> Result<()> {
         let x = Tensor::new(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY], &Device::Cpu)?;
         let x = Node::from(&x);
-        let y = relu(&x)?.to_vec1::<f32>()?;
+        let y = activate(&x, Activation::Relu)?.to_vec1::<f32>()?;
         assert!(y[0].is_nan() && y[1] == f32::INFINITY && y[2] == 0.0, "{y:?}");
-        let y = relu6(&x)?.to_vec1::<f32>()?;
+        let y = activate(&x, Activation::Relu6)?.to_vec1::<f32>()?;
         assert!(y[0].is_nan() && y[1] == 6.0 && y[2] == 0.0, "{y:?}");
-        Ok(())
-    }
-
-    #[test]
-    fn the_shapes_of_a_residual_join_must_agree() -> Result<()> {
-        let a = Tensor::zeros((2, 3), candle_core::DType::F32, &Device::Cpu)?;
-        assert!(add_relu(&Node::from(&a), &Node::from(&a.t()?)).is_err());
         Ok(())
     }
 }

@@ -20,10 +20,10 @@ const CHUNK: usize = 1 << 12;
 /// y_i = m_i x_i / (1 - p),    m_i = 0 with probability p, else 1
 /// ```
 ///
-/// The mask is a function of `seed` and of the position alone: block `j` of 4096 values
-/// takes stream `j` of `ChaCha8`, whatever the number of threads. It is drawn again in the
-/// backward pass instead of being kept. For evaluation, leave dropout out; with `p = 0`
-/// it is the identity.
+/// The mask is a function of `seed` and of the position in memory alone: block `j` of 4096
+/// values takes stream `j` of `ChaCha8`, whatever the number of threads. It is drawn again
+/// in the backward pass instead of being kept. For evaluation, leave dropout out; with
+/// `p = 0` it is the identity.
 ///
 /// # Shapes
 ///
@@ -53,7 +53,7 @@ pub fn dropout(x: &Node, p: f32, seed: u64) -> Result<Node> {
         return Ok(x.clone());
     }
     let operator = Dropout { p, seed };
-    let y = operator.apply(&storage::read(&x.contiguous()?)?);
+    let y = operator.apply(&storage::read(&x.dense()?)?);
     Ok(Node::of(storage::tensor(y, x.shape())?, &[x], operator))
 }
 

@@ -1,4 +1,4 @@
-//! Differentiable operators with exact gradients, on the CPU, in f32 and NCHW order.
+//! Differentiable operators with exact gradients, on the CPU, in f32.
 //!
 //! Candle's own are slow here, and some of their gradients are wrong or missing. These
 //! compute over candle's tensors and remember on a tape of their own, the [`Node`]; each is
@@ -19,6 +19,7 @@ pub mod softmax;
 mod activation;
 mod batch_norm;
 mod conv;
+mod dots;
 mod dropout;
 mod linear;
 mod loss;
@@ -29,8 +30,9 @@ mod pool;
 mod simd;
 mod storage;
 mod sums;
+mod turn;
 
-pub use activation::{Activation, activate, add_relu, relu, relu6};
+pub use activation::{Activation, activate};
 pub use batch_norm::{Fold, Moments, Then, batch_norm, batch_norm_eval};
 pub use conv::{Conv2d, conv2d, conv2d_activated, conv2d_folded};
 pub use dropout::dropout;

@@ -8,10 +8,8 @@ use rayon::prelude::*;
 
 use crate::{
     Node,
-    conv::{
-        kernel::{LEFT, RIGHT, Stretches, dots},
-        shared::filled,
-    },
+    conv::shared::filled,
+    dots::{LEFT, RIGHT, Stretches, dots},
     node::{Operator, Way},
     storage,
 };
@@ -58,8 +56,8 @@ pub fn linear(x: &Node, w: &Node, bias: Option<&Node>) -> Result<Node> {
         bail!("linear expects a bias [{outputs}], found {:?}", bias.dims());
     }
     let sizes = Sizes { rows, inputs, outputs };
-    let (x_values, w_values) = (x.contiguous()?, w.contiguous()?);
-    let bias_values = bias.map(Node::contiguous).transpose()?;
+    let (x_values, w_values) = (x.dense()?, w.dense()?);
+    let bias_values = bias.map(Node::dense).transpose()?;
     let y = {
         let bias = bias_values.as_ref().map(storage::read).transpose()?;
         sizes.forward(

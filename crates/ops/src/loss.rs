@@ -46,7 +46,7 @@ pub fn cross_entropy(logits: &Node, target: &[i64]) -> Result<Node> {
         _ => bail!("cross_entropy: expected a class in 0..{classes}, found {t} at {i}"),
     };
     let labels = target.iter().enumerate().map(label).collect::<Result<Vec<_>>>()?;
-    let z = logits.contiguous()?;
+    let z = logits.dense()?;
     let losses = {
         let values = storage::read(&z)?;
         let rows = values.chunks(classes).zip(&labels);
@@ -90,7 +90,7 @@ pub fn bce_with_logits(logits: &Node, targets: &Tensor) -> Result<Node> {
         let (expected, found) = (logits.shape(), targets.shape());
         bail!("bce_with_logits: expected targets of shape {expected:?}, found {found:?}");
     }
-    let (z, targets) = (logits.contiguous()?, targets.contiguous()?);
+    let (z, targets) = (logits.dense()?, targets.contiguous()?);
     let losses = {
         let (z, t) = (storage::read(&z)?, storage::read(&targets)?);
         let loss = |(z, t): (&[f32], &[f32])| {

@@ -11,43 +11,42 @@ use crate::simd::{Loop, vectorized};
 
 /// Values per piece of work: large against the cost of a task, small against a cache.
 const GRAIN: usize = 1 << 14;
+/// Values that a loop runs over at least: to begin a shorter one would cost too much.
+const PERIOD: usize = 512;
 
 /// `f` of every value.
 pub(crate) fn map(x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
-    zip_planes([x], GRAIN, |_| |[v]: [f32; 1]| f(v))
+    per_channel([x], [], |[v], []| f(v))
 }
 
 /// `f` of every pair of values.
 pub(crate) fn zip(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f32> {
-    zip_planes([a, b], GRAIN, |_| |[a, b]: [f32; 2]| f(a, b))
+    per_channel([a, b], [], |[a, b], []| f(a, b))
 }
 
-/// `f(plane)` of every value of each plane, a plane being `size` values.
-pub(crate) fn map_planes<G: Fn(f32) -> f32>(
-    x: &[f32],
-    size: usize,
-    f: impl Fn(usize) -> G + Sync,
-) -> Vec<f32> {
-    zip_planes([x], size, |plane| {
-        let g = f(plane);
-        move |[v]: [f32; 1]| g(v)
-    })
-}
-
-/// `f(plane)` of the values of several arrays at one place, a plane being `size` values.
-pub(crate) fn zip_planes<G: Fn([f32; N]) -> f32, const N: usize>(
+/// `f` of the values of several arrays at one place, and of the parameters of its channel.
+///
+/// The arrays are pixels of as many values as each of the parameters has.
+pub(crate) fn per_channel<const N: usize, const M: usize>(
     arrays: [&[f32]; N],
-    size: usize,
-    f: impl Fn(usize) -> G + Sync,
+    parameters: [&[f32]; M],
+    f: impl Fn([f32; N], [f32; M]) -> f32 + Sync,
 ) -> Vec<f32> {
     let len = arrays[0].len();
     assert!(arrays.iter().all(|array| array.len() == len), "tensors of one shape");
+    let channels = parameters.first().map_or(1, |parameter| parameter.len());
+    assert!(parameters.iter().all(|p| p.len() == channels), "parameters of one shape");
+    assert!(len.is_multiple_of(channels), "whole pixels");
+    // the parameters of several pixels side by side, where they are few
+    let repeated = PERIOD.div_ceil(channels.max(1));
+    let parameters = parameters.map(|parameter| parameter.repeat(repeated));
+    let period = (repeated * channels).max(1);
+    let size = (GRAIN / period).max(1) * period;
     let mut values = Box::new_uninit_slice(len);
-    let size = size.max(1);
-    let pieces = values.par_chunks_mut(size).enumerate();
-    pieces.with_min_len(group(size)).for_each(|(i, out)| {
-        let g = f(i);
-        vectorized(Each { out, arrays, at: i * size, f: &g });
+    values.par_chunks_mut(size).enumerate().for_each(|(i, out)| {
+        let arrays = arrays.map(|array| &array[i * size..][..out.len()]);
+        let parameters = parameters.each_ref().map(Vec::as_slice);
+        vectorized(Each { out, arrays, parameters, period, f: &f });
     });
     initialized(values)
 }
@@ -59,35 +58,6 @@ pub(crate) fn rows(rows: &[u32], size: usize, values: &[f32]) -> Vec<f32> {
         to.write_copy_of_slice(&values[row as usize * size..][..size]);
     });
     initialized(some)
-}
-
-/// `f(channel)` of every value of `[N, C, plane]` arrays at one place, channel by channel.
-///
-/// `f` also gives what is to be kept of the channel: it typically reads the channel once,
-/// and its values are then still in the cache.
-pub(crate) fn zip_channels<S: Send, G: Fn([f32; N]) -> f32, const N: usize>(
-    arrays: [&[f32]; N],
-    (channels, plane): (usize, usize),
-    f: impl Fn(usize) -> (S, G) + Sync,
-) -> (Vec<f32>, Vec<S>) {
-    let len = arrays[0].len();
-    assert!(arrays.iter().all(|array| array.len() == len), "tensors of one shape");
-    let mut values = Box::new_uninit_slice(len);
-    let mut outputs: Vec<Vec<&mut [MaybeUninit<f32>]>> = Vec::new();
-    outputs.resize_with(channels, Vec::new);
-    for (i, out) in values.chunks_mut(plane.max(1)).enumerate() {
-        outputs[i % channels].push(out);
-    }
-    let kept = outputs.into_par_iter().enumerate().map(|(channel, outputs)| {
-        let (kept, g) = f(channel);
-        for (n, out) in outputs.into_iter().enumerate() {
-            let at = (n * channels + channel) * plane;
-            vectorized(Each { out, arrays, at, f: &g });
-        }
-        kept
-    });
-    let kept = kept.collect();
-    (initialized(values), kept)
 }
 
 /// Planes of zeros, each of `size` values, handed to `write` while they are in the cache.
@@ -116,23 +86,33 @@ pub(crate) fn planes_and<T: Copy + Default + Send>(
     (initialized(values), initialized(others))
 }
 
-/// Writes `f` of what the arrays have from `at` on.
-struct Each<'a, F, const N: usize> {
+/// Writes `f` of what the arrays have, the parameters beginning anew after every period.
+struct Each<'a, F, const N: usize, const M: usize> {
     out: &'a mut [MaybeUninit<f32>],
     arrays: [&'a [f32]; N],
-    at: usize,
+    parameters: [&'a [f32]; M],
+    period: usize,
     f: &'a F,
 }
 
-impl<F: Fn([f32; N]) -> f32, const N: usize> Loop for Each<'_, F, N> {
+impl<F, const N: usize, const M: usize> Loop for Each<'_, F, N, M>
+where
+    F: Fn([f32; N], [f32; M]) -> f32,
+{
     type Output = ();
 
     #[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
     #[inline(always)]
     fn run(self) {
-        let arrays = self.arrays.map(|array| &array[self.at..self.at + self.out.len()]);
-        for (i, out) in self.out.iter_mut().enumerate() {
-            out.write((self.f)(arrays.map(|array| array[i])));
+        let Self { out, arrays, parameters, period, f } = self;
+        for (row, out) in out.chunks_mut(period).enumerate() {
+            // all of one length, which spares the loop its checks
+            let arrays = arrays.map(|array| &array[row * period..][..out.len()]);
+            let parameters = parameters.map(|parameter| &parameter[..out.len()]);
+            for (i, out) in out.iter_mut().enumerate() {
+                let values = arrays.map(|array| array[i]);
+                out.write(f(values, parameters.map(|parameter| parameter[i])));
+            }
         }
     }
 }
@@ -161,13 +141,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn channels_are_strided_over_the_batch() {
-        // [2 images, 2 channels, 2 values]; channel c is scaled by c + 1
-        let x = [1f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
-        let (y, kept) =
-            zip_channels([&x], (2, 2), |c| (c, move |[a]: [f32; 1]| a * (c + 1) as f32));
-        assert_eq!(y, [1.0, 2.0, 6.0, 8.0, 5.0, 6.0, 14.0, 16.0]);
-        assert_eq!(kept, [0, 1]);
+    fn parameters_are_those_of_the_channel() {
+        // three pixels of two channels: the first is doubled, the second negated, plus 10
+        let x = [1f32, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let y = per_channel([&x], [&[2.0, -1.0], &[0.0, 10.0]], |[x], [scale, shift]| {
+            x * scale + shift
+        });
+        assert_eq!(y, [2.0, 8.0, 6.0, 6.0, 10.0, 4.0]);
+    }
+
+    #[test]
+    fn parameters_begin_anew_with_every_pixel() {
+        // several pixels a loop, one, and one that is more than a piece of work
+        for channels in [1, 3, PERIOD + 1, GRAIN + 1] {
+            let c: Vec<f32> = (0..channels).map(|c| c as f32).collect();
+            let x = c.repeat(GRAIN / channels + 2);
+            let y = per_channel([&x, &x], [&c], |[a, b], [c]| a + b - 2.0 * c);
+            assert_eq!(y, vec![0.0; x.len()]);
+        }
     }
 
     #[test]
@@ -180,6 +171,7 @@ mod tests {
     #[test]
     fn nothing_is_made_of_nothing() {
         assert!(map(&[], |v| v).is_empty());
+        assert!(per_channel([&[]], [&[]], |[x], [c]| x + c).is_empty());
         assert!(planes(0, 0, |_, _| ()).is_empty());
     }
 }

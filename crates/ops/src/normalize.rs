@@ -33,34 +33,27 @@ use crate::{
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn normalize(x: &Node, mean: &[f32; 3], std: &[f32; 3]) -> Result<Node> {
-    let (_, channels, height, width) = x.dims4()?;
+    let (_, channels, _, _) = x.dims4()?;
     if channels != 3 {
         bail!("normalize: expected 3 channels, found {channels} in {:?}", x.shape());
     }
     if !std.iter().all(|s| s.is_finite() && *s > 0.0) {
         bail!("normalize: expected positive standard deviations, found {std:?}");
     }
-    let plane = height * width;
-    let values = x.contiguous()?;
-    let y = map::map_planes(&storage::read(&values)?, plane, |i| {
-        let (mean, std) = (mean[i % 3], std[i % 3]);
-        move |x| (x - mean) / std
-    });
-    Ok(Node::of(storage::tensor(y, x.shape())?, &[x], Normalize { std: *std, plane }))
+    let values = x.dense()?;
+    let values = storage::read(&values)?;
+    let y = map::per_channel([&values], [mean, std], |[x], [mean, std]| (x - mean) / std);
+    Ok(Node::of(storage::tensor(y, x.shape())?, &[x], Normalize { std: *std }))
 }
 
 #[derive(Debug)]
 struct Normalize {
     std: [f32; 3],
-    plane: usize,
 }
 
 impl Operator for Normalize {
     fn backward(&self, dy: &Tensor, _: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
-        let dx = map::map_planes(&storage::read(dy)?, self.plane, |i| {
-            let std = self.std[i % 3];
-            move |d| d / std
-        });
+        let dx = map::per_channel([&storage::read(dy)?], [&self.std], |[d], [std]| d / std);
         Ok(vec![Some(storage::tensor(dx, dy.shape())?)])
     }
 }

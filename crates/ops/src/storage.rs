@@ -1,8 +1,18 @@
-//! Slices from tensors and tensors from vectors: the one place that knows candle's storage.
+//! Slices from tensors and tensors from vectors: the one place that knows candle's storage
+//! and the order in which values lie.
+//!
+//! Images and features, `[N, C, H, W]`, lie with their channels last, as `[N, H, W, C]`: what
+//! an operator reads together, the channels of a pixel, are neighbours. They are then *dense*;
+//! so is a tensor of any other number of dimensions that is row-major. The parameters of a
+//! convolution have four dimensions too, and are row-major.
 
 use std::ops::{Deref, Range};
 
-use candle_core::{CpuStorage, DType, Device, Result, Shape, Storage, Tensor, bail};
+use candle_core::{
+    CpuStorage, DType, Device, Layout, Result, Shape, Storage, Tensor, bail,
+};
+
+use crate::{map, turn::Matrix};
 
 /// The values of a tensor, behind the guard of its storage.
 struct Values<G> {
@@ -21,18 +31,87 @@ impl<G: Deref<Target = Storage>> Deref for Values<G> {
     }
 }
 
-/// The values of a contiguous tensor, which may be read while the result lives.
+/// The values of a dense tensor in the order in which they lie, which may be read while the
+/// result lives.
 ///
 /// # Errors
 ///
-/// If it is not contiguous, or not f32 on the CPU.
+/// If it is not dense, or not f32 on the CPU.
 pub(crate) fn read(tensor: &Tensor) -> Result<impl Deref<Target = [f32]>> {
+    values(tensor, lying(tensor)?.layout())
+}
+
+/// As [`read`], of a row-major tensor.
+///
+/// # Errors
+///
+/// If it is not row-major, or not f32 on the CPU.
+pub(crate) fn read_row_major(tensor: &Tensor) -> Result<impl Deref<Target = [f32]>> {
+    values(tensor, tensor.layout())
+}
+
+fn values<'a>(
+    tensor: &'a Tensor,
+    layout: &Layout,
+) -> Result<impl Deref<Target = [f32]> + use<'a>> {
     expect_f32(tensor)?;
-    let (storage, layout) = tensor.storage_and_layout();
+    let (storage, _) = tensor.storage_and_layout();
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(Values { storage, range: start..end }),
-        None => bail!("this operator expects a contiguous tensor, found {layout:?}"),
+        None => bail!("this operator expects a dense tensor, found {layout:?}"),
     }
+}
+
+/// The same values with their dimensions in the order in which those of a dense tensor lie.
+fn lying(tensor: &Tensor) -> Result<Tensor> {
+    if tensor.rank() == 4 { tensor.permute((0, 2, 3, 1)) } else { Ok(tensor.clone()) }
+}
+
+/// The same tensor, its values copied only if it is not dense.
+///
+/// # Errors
+///
+/// If it is not f32 on the CPU.
+pub(crate) fn dense(tensor: &Tensor) -> Result<Tensor> {
+    expect_f32(tensor)?;
+    if lying(tensor)?.is_contiguous() {
+        return Ok(tensor.clone());
+    }
+    let &[batch, channels, height, width] = tensor.dims() else {
+        return tensor.contiguous();
+    };
+    let values = {
+        let planes = tensor.contiguous()?;
+        let planes = read_row_major(&planes)?;
+        turned(&planes, batch, (channels, height * width))
+    };
+    self::tensor(values, (batch, channels, height, width))
+}
+
+/// The same tensor, its values copied only if it is not row-major.
+///
+/// # Errors
+///
+/// If it is not f32 on the CPU.
+pub(crate) fn row_major(tensor: &Tensor) -> Result<Tensor> {
+    expect_f32(tensor)?;
+    let &[batch, channels, height, width] = tensor.dims() else {
+        return tensor.contiguous();
+    };
+    if tensor.is_contiguous() || !lying(tensor)?.is_contiguous() {
+        return tensor.contiguous();
+    }
+    let planes = turned(&*read(tensor)?, batch, (height * width, channels));
+    tensor_row_major(planes, (batch, channels, height, width))
+}
+
+/// Each of `batch` matrices turned round.
+fn turned(values: &[f32], batch: usize, (rows, columns): (usize, usize)) -> Vec<f32> {
+    let size = rows * columns;
+    map::planes(batch * size, size, |i, out| {
+        let from = Matrix { values: &values[i * size..][..size], pitch: columns };
+        from.turn((rows, columns), out, |column| column * rows);
+    })
 }
 
 /// # Errors
@@ -49,12 +128,31 @@ pub(crate) fn expect_f32(tensor: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// A tensor on the CPU that owns `values`.
+/// A dense tensor on the CPU that owns `values`.
 ///
 /// # Errors
 ///
 /// If their number is not that of `shape`.
 pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
+    let shape = shape.into();
+    match *shape.dims() {
+        [batch, channels, height, width] => {
+            tensor_row_major(values, (batch, height, width, channels))?
+                .permute((0, 3, 1, 2))
+        }
+        _ => tensor_row_major(values, shape),
+    }
+}
+
+/// A row-major tensor on the CPU that owns `values`.
+///
+/// # Errors
+///
+/// If their number is not that of `shape`.
+pub(crate) fn tensor_row_major(
+    values: Vec<f32>,
+    shape: impl Into<Shape>,
+) -> Result<Tensor> {
     Tensor::from_vec(values, shape.into(), &Device::Cpu)
 }
 
@@ -67,6 +165,18 @@ mod tests {
         let x = Tensor::new(&[[1f32, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu)?;
         assert_eq!(*read(&x.narrow(0, 1, 1)?)?, [4.0, 5.0, 6.0]);
         assert!(read(&x.t()?).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn images_lie_with_their_channels_last() -> Result<()> {
+        // 2 channels of 1 x 3 pixels
+        let x = Tensor::new(&[[[[1f32, 2.0, 3.0]], [[4.0, 5.0, 6.0]]]], &Device::Cpu)?;
+        assert!(read(&x).is_err());
+        let lying = dense(&x)?;
+        assert_eq!(*read(&lying)?, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        assert_eq!(lying.flatten_all()?.to_vec1::<f32>()?, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(*read_row_major(&row_major(&lying)?)?, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         Ok(())
     }
 

@@ -1,63 +1,116 @@
-//! Sums of f32 values, all but the shortest in f64, in an order that does not depend on the machine.
+//! Sums over pixels, channel by channel, in an order that does not depend on the machine.
+
+#![expect(
+    clippy::inline_always,
+    reason = "code that is not inlined does not see the instruction set that was chosen"
+)]
+
+use rayon::prelude::*;
 
 use crate::simd::{Loop, vectorized};
 
-/// Partial sums kept side by side, for the compiler to put into vector registers.
+/// Channels whose sums are kept side by side, in vector registers.
 const LANES: usize = 16;
-/// Values of a partial sum that are added in f32, which would lose digits over more.
+/// The same of channels that are left over.
+const FEWER: usize = 8;
+/// Pixels whose sum is taken in f32, which would lose digits over more.
 const SHORT: usize = 8;
+/// Pixels that are summed at a time, at least: many against the cost of their sums.
+const PIXELS: usize = 64;
+/// Values that are summed at a time, at least: many against the cost of a task.
+const VALUES: usize = 1 << 14;
 
-/// The sum of all values.
-pub(crate) fn sum(x: &[f32]) -> f64 {
-    tuples([x], |[v]| (v, 0.0)).0
-}
-
-/// Both components of `Σ f(a_i, b_i, …)` over arrays of one length: a few values in f32, all
-/// of these sums in f64.
-pub(crate) fn tuples<const N: usize>(
+/// Both components of `Σ f([a_i, b_i, …], [p_c, …])` for each channel `c`, over the arrays'
+/// pixels of `channels` values and the channel's parameters: a few pixels in f32, all of
+/// these sums in f64.
+pub(crate) fn per_channel<const N: usize, const M: usize>(
     arrays: [&[f32]; N],
-    f: impl Fn([f32; N]) -> (f32, f32),
-) -> (f64, f64) {
-    vectorized(Tuples { arrays, f })
+    parameters: [&[f32]; M],
+    channels: usize,
+    f: impl Fn([f32; N], [f32; M]) -> (f32, f32) + Sync,
+) -> Vec<(f64, f64)> {
+    let len = arrays[0].len();
+    assert!(arrays.iter().all(|array| array.len() == len), "tensors of one shape");
+    assert!(parameters.iter().all(|p| p.len() == channels), "parameters of one shape");
+    assert!(len.is_multiple_of(channels), "whole pixels");
+    if channels == 0 {
+        return Vec::new();
+    }
+    // a function of the number of channels alone, and so is the order of the sums
+    let size = PIXELS.max(VALUES / channels) * channels;
+    let mut blocks = vec![0f64; len.div_ceil(size) * 2 * channels];
+    blocks.par_chunks_mut(2 * channels).enumerate().for_each(|(i, sums)| {
+        let (first, second) = sums.split_at_mut(channels);
+        let arrays = arrays.map(|array| &array[i * size..len.min((i + 1) * size)]);
+        vectorized(Block { first, second, arrays, parameters, f: &f });
+    });
+    let mut sums = vec![0f64; 2 * channels];
+    for block in blocks.chunks_exact(2 * channels) {
+        sums.iter_mut().zip(block).for_each(|(sum, part)| *sum += part);
+    }
+    let (first, second) = sums.split_at(channels);
+    first.iter().copied().zip(second.iter().copied()).collect()
 }
 
-struct Tuples<'a, F, const N: usize> {
+/// Adds what some pixels have to the sums of the channels.
+struct Block<'a, F, const N: usize, const M: usize> {
+    first: &'a mut [f64],
+    second: &'a mut [f64],
     arrays: [&'a [f32]; N],
-    f: F,
+    parameters: [&'a [f32]; M],
+    f: &'a F,
 }
 
-impl<F: Fn([f32; N]) -> (f32, f32), const N: usize> Loop for Tuples<'_, F, N> {
-    type Output = (f64, f64);
+impl<F, const N: usize, const M: usize> Loop for Block<'_, F, N, M>
+where
+    F: Fn([f32; N], [f32; M]) -> (f32, f32),
+{
+    type Output = ();
 
-    #[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
     #[inline(always)]
-    fn run(self) -> (f64, f64) {
-        let (mut first, mut second) = ([0f64; LANES], [0f64; LANES]);
-        let parts = self.arrays.map(<[f32]>::as_chunks::<LANES>);
-        let len = parts[0].0.len();
-        let chunks = parts.map(|(chunks, _)| &chunks[..len]);
-        for start in (0..len).step_by(SHORT) {
-            let (mut u, mut v) = ([0f32; LANES], [0f32; LANES]);
-            for c in start..len.min(start + SHORT) {
-                let chunks = chunks.map(|chunks| &chunks[c]);
-                for i in 0..LANES {
-                    let (a, b) = (self.f)(chunks.map(|chunk| chunk[i]));
+    fn run(mut self) {
+        let pixels = self.arrays[0].len() / self.first.len();
+        // all channels of a few pixels at a time: memory is read from front to back
+        for start in (0..pixels).step_by(SHORT) {
+            let pixels = (start, pixels.min(start + SHORT));
+            let done = self.add::<LANES>(pixels, 0);
+            let done = self.add::<FEWER>(pixels, done);
+            self.add::<1>(pixels, done);
+        }
+    }
+}
+
+impl<F, const N: usize, const M: usize> Block<'_, F, N, M>
+where
+    F: Fn([f32; N], [f32; M]) -> (f32, f32),
+{
+    /// Adds a few pixels of the channels from `channel` on, `L` channels at a time, and
+    /// gives the first channel of the fewer that are left.
+    #[inline(always)]
+    fn add<const L: usize>(&mut self, pixels: (usize, usize), mut channel: usize) -> usize {
+        let channels = self.first.len();
+        while channel + L <= channels {
+            let parameters = self.parameters.map(|values| &values[channel..channel + L]);
+            let (mut u, mut v) = ([0f32; L], [0f32; L]);
+            for pixel in pixels.0..pixels.1 {
+                let at = pixel * channels + channel;
+                let arrays = self.arrays.map(|values| &values[at..at + L]);
+                for i in 0..L {
+                    let values = arrays.map(|values| values[i]);
+                    let (a, b) = (self.f)(values, parameters.map(|values| values[i]));
                     u[i] += a;
                     v[i] += b;
                 }
             }
-            for i in 0..LANES {
+            let first = &mut self.first[channel..channel + L];
+            let second = &mut self.second[channel..channel + L];
+            for i in 0..L {
                 first[i] += f64::from(u[i]);
                 second[i] += f64::from(v[i]);
             }
+            channel += L;
         }
-        let rests = parts.map(|(_, rest)| rest);
-        for i in 0..rests[0].len() {
-            let (u, v) = (self.f)(rests.map(|rest| rest[i]));
-            first[i] += f64::from(u);
-            second[i] += f64::from(v);
-        }
-        (first.iter().sum(), second.iter().sum())
+        channel
     }
 }
 
@@ -66,19 +119,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sum_of_any_length_is_exact() {
-        for n in [0u16, 1, 15, 16, 17, 100] {
-            let x: Vec<f32> = (0..n).map(f32::from).collect();
-            let n = f64::from(n);
-            assert_eq!(sum(&x), n * (n - 1.0).max(0.0) / 2.0);
+    fn a_sum_of_any_number_of_pixels_and_channels_is_exact() {
+        for (channels, pixels) in
+            [(1u16, 0u16), (1, 7), (3, 8), (8, 9), (16, 1), (24, 100), (37, 1000)]
+        {
+            // the number of the pixel, and that of the channel
+            let values = (0..pixels).flat_map(|p| (0..channels).map(move |c| p + c));
+            let x: Vec<f32> = values.map(f32::from).collect();
+            let parameter: Vec<f32> = (0..channels).map(f32::from).collect();
+            let sums =
+                per_channel([&x], [&parameter], channels.into(), |[x], [c]| (x - c, c));
+            let n = f64::from(pixels);
+            let expected = |c: u16| (n * (n - 1.0) / 2.0, n * f64::from(c));
+            assert_eq!(sums, (0..channels).map(expected).collect::<Vec<_>>());
         }
     }
 
     #[test]
-    fn tuples_are_taken_from_the_same_places() {
-        let x: Vec<f32> = (0u16..20).map(f32::from).collect();
-        let y: Vec<f32> = x.iter().map(|v| -v).collect();
-        let sums = tuples([&x, &y], |[x, y]| (x + y, x - y));
-        assert_eq!(sums, (0.0, 380.0));
+    fn arrays_are_read_at_the_same_places() {
+        // two pixels of two channels
+        let (x, y) = ([1f32, 2.0, 3.0, 4.0], [10f32, 20.0, 30.0, 40.0]);
+        let sums = per_channel([&x, &y], [], 2, |[x, y], []| (x + y, y - x));
+        assert_eq!(sums, [(44.0, 36.0), (66.0, 54.0)]);
+        assert!(per_channel([&[]], [], 0, |[x], []| (x, x)).is_empty());
+    }
+
+    #[test]
+    fn a_sum_does_not_depend_on_the_threads() {
+        let x: Vec<f32> = (0..300_000).map(|i| 1.0 / (i as f32 + 1.0)).collect();
+        let sums = || per_channel([&x], [], 20, |[x], []| (x, x * x));
+        let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert_eq!(one.install(sums), sums());
     }
 }

@@ -6,7 +6,7 @@ mod common;
 
 use candle_core::{Result, Tensor};
 use common::{bits, check, half_integers, integers, uniform, values};
-use ops::{Activation, Conv2d, Fold, Node, Pool2d, Then};
+use ops::{Activation, Conv2d, Fold, Node, Pool2d, Then, activate};
 
 /// Kernel, stride and padding of pooling layers.
 const POOLS: [Pool2d; 5] = [
@@ -188,11 +188,14 @@ fn what_follows_a_normalisation_is_bit_by_bit_what_it_is_alone() -> Result<()> {
     };
     let activation = Activation::Relu;
     let together = bits(&inputs, |x| norm(x, Then { shortcut: Some(&x[3]), activation }))?;
-    let apart = bits(&inputs, |x| ops::add_relu(&norm(x, Then::NOTHING)?, &x[3]))?;
+    let sum = |x: &[Node]| {
+        norm(x, Then { shortcut: Some(&x[3]), activation: Activation::Identity })
+    };
+    let apart = bits(&inputs, |x| activate(&sum(x)?, activation))?;
     assert!(together == apart, "with a shortcut");
 
     let together = bits(&inputs[..3], |x| norm(x, Then { activation, ..Then::NOTHING }))?;
-    let apart = bits(&inputs[..3], |x| ops::relu(&norm(x, Then::NOTHING)?))?;
+    let apart = bits(&inputs[..3], |x| activate(&norm(x, Then::NOTHING)?, activation))?;
     assert!(together == apart, "without a shortcut");
     Ok(())
 }
@@ -217,18 +220,10 @@ fn batch_normalisation_with_running_statistics() -> Result<()> {
 
 #[test]
 fn rectified_units() {
-    check("relu", &[values(&[3, 5, 7], 0)], |x| ops::relu(&x[0]));
+    check("relu", &[values(&[3, 5, 7], 0)], |x| activate(&x[0], Activation::Relu));
     // the kinks of relu6 at places between values
     let x = (values(&[3, 5, 6], 0) * 4.0).unwrap();
-    check("relu6", &[x], |x| ops::relu6(&x[0]));
-}
-
-#[test]
-fn a_residual_join() {
-    // sums are half-integers plus at most 0.2: never near the kink
-    let a = (values(&[3, 5, 6], 0) * 0.05).unwrap();
-    let b = (values(&[3, 5, 6], 1).round().unwrap() + 0.5).unwrap();
-    check("add_relu", &[a, b], |x| ops::add_relu(&x[0], &x[1]));
+    check("relu6", &[x], |x| activate(&x[0], Activation::Relu6));
 }
 
 #[test]
@@ -257,7 +252,7 @@ fn arguments_and_gradients_that_are_not_contiguous() -> Result<()> {
     let pool = |x: &Node| ops::max_pool2d(x, POOLS[1]);
     let x = values(&[2, 3, 7, 5], 0).transpose(2, 3)?;
     let inputs = std::slice::from_ref(&x);
-    check("relu", inputs, |x| ops::relu(&x[0]));
+    check("relu", inputs, |x| activate(&x[0], Activation::Relu));
     check("pool", inputs, |x| pool(&x[0]));
     let y = pool(&Node::variable(&x))?;
     let seed = values(&[2, 3, 4, 3], 1).transpose(2, 3)?;
@@ -277,8 +272,8 @@ fn a_sample_in_evaluation_mode_does_not_know_its_batch() -> Result<()> {
     let network = |x: &Tensor| -> Result<Node> {
         let x = ops::normalize(&Node::from(x), &[0.1, 0.2, 0.3], &[0.7, 0.8, 0.9])?;
         let x = ops::batch_norm_eval(&x, &fold, Then::NOTHING)?;
-        let x = ops::max_pool2d(&ops::relu6(&x)?, POOLS[1])?;
-        let x = ops::avg_pool2d(&ops::add_relu(&x, &x)?, POOLS[4])?;
+        let x = ops::max_pool2d(&activate(&x, Activation::Relu6)?, POOLS[1])?;
+        let x = ops::avg_pool2d(&x, POOLS[4])?;
         ops::adaptive_avg_pool2d(&x, (2, 3))?.flatten_from(1)
     };
     let whole = network(&x)?.to_vec2::<f32>()?;
@@ -293,6 +288,6 @@ fn other_types_than_f32_are_refused() -> Result<()> {
     let x = Node::from(&values(&[2, 3, 4, 4], 0).to_dtype(candle_core::DType::F64)?);
     let error = ops::max_pool2d(&x, POOLS[0]).unwrap_err().to_string();
     assert!(error.contains("expects f32 on the CPU, found F64"), "{error}");
-    assert!(ops::relu(&x).is_err());
+    assert!(activate(&x, Activation::Relu).is_err());
     Ok(())
 }

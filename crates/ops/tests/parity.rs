@@ -5,7 +5,7 @@
 use std::{collections::HashMap, path::Path, sync::LazyLock};
 
 use candle_core::{Device, Result, Tensor};
-use ops::{Fold, Node, Pool2d, Then};
+use ops::{Activation, Fold, Node, Pool2d, Then, activate};
 
 /// Absolute, and relative to values above 1.
 const TOLERANCE: f32 = 1e-5;
@@ -112,8 +112,8 @@ fn running_statistics_take_the_unbiased_variance() -> Result<()> {
 
 #[test]
 fn activations() {
-    case("relu", &["x"], |x| ops::relu(&x[0]));
-    case("relu6", &["x"], |x| ops::relu6(&x[0]));
+    case("relu", &["x"], |x| activate(&x[0], Activation::Relu));
+    case("relu6", &["x"], |x| activate(&x[0], Activation::Relu6));
 }
 
 #[test]

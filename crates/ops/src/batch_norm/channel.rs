@@ -1,20 +1,21 @@
-//! One channel of a batch: its statistics, and the sums that its gradients need.
+//! The statistics of each channel of a batch.
 
 use candle_core::{Result, Tensor, bail};
 
-use crate::{activation::Bounds, sums};
+use crate::sums;
 
+/// A batch as pixels of as many values as there are channels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Planes {
-    pub(super) batch: usize,
+pub(super) struct Pixels {
+    /// Pixels of all images: the values of each channel.
+    pub(super) count: usize,
     pub(super) channels: usize,
-    pub(super) plane: usize,
 }
 
-impl Planes {
+impl Pixels {
     pub(super) fn of(x: &Tensor) -> Result<Self> {
         let (batch, channels, height, width) = x.dims4()?;
-        Ok(Self { batch, channels, plane: height * width })
+        Ok(Self { count: batch * height * width, channels })
     }
 
     pub(super) fn expect_channels(&self, parameter: &Tensor) -> Result<()> {
@@ -26,41 +27,34 @@ impl Planes {
         }
         Ok(())
     }
-
-    /// `Σ f(a, b, …)` over one channel.
-    fn sums<const N: usize>(
-        &self,
-        channel: usize,
-        arrays: [&[f32]; N],
-        f: impl Fn([f32; N]) -> (f32, f32) + Copy,
-    ) -> (f64, f64) {
-        (0..self.batch).fold((0.0, 0.0), |(first, second), n| {
-            let at = (n * self.channels + channel) * self.plane;
-            let planes = arrays.map(|values| &values[at..at + self.plane]);
-            let (u, v) = sums::tuples(planes, f);
-            (first + u, second + v)
-        })
-    }
 }
 
 /// Statistics of a channel of the batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Channel {
-    pub(super) mean: f64,
+    mean: f64,
     pub(super) variance: f64,
     /// `1 / sqrt(variance + eps)`
-    pub(super) inverse: f64,
+    inverse: f64,
 }
 
 impl Channel {
-    pub(super) fn of(x: &[f32], shape: Planes, channel: usize, eps: f64) -> Self {
+    /// Those of every channel of a batch that is not empty.
+    pub(super) fn of_all(x: &[f32], shape: Pixels, eps: f64) -> Vec<Self> {
         // relative to some value of the channel: no cancellation when all are alike
-        let origin = x[channel * shape.plane];
-        let (sum, squares) = shape.sums(channel, [x], |[v]| {
+        let origins = &x[..shape.channels];
+        let sums = sums::per_channel([x], [origins], shape.channels, |[v], [origin]| {
             let d = v - origin;
             (d, d * d)
         });
-        let count = (shape.batch * shape.plane) as f64;
+        let channels = origins.iter().zip(sums);
+        channels.map(|(origin, sums)| Self::new(*origin, sums, shape.count, eps)).collect()
+    }
+
+    /// That of `count` values, from the sums of their differences to `origin`, and of the
+    /// squares of these.
+    fn new(origin: f32, (sum, squares): (f64, f64), count: usize, eps: f64) -> Self {
+        let count = count as f64;
         let mean = sum / count;
         let variance = squares / count - mean * mean;
         // max() would make a zero of NaN
@@ -72,42 +66,26 @@ impl Channel {
         }
     }
 
-    pub(super) fn normalize(self, gamma: f32, beta: f32) -> impl Fn(f32) -> f32 + Copy {
-        let mean = self.mean as f32;
-        let scale = (f64::from(gamma) * self.inverse) as f32;
-        move |x| (x - mean) * scale + beta
+    /// The mean as it is taken from values.
+    pub(super) fn rounded(&self) -> f32 {
+        self.mean as f32
     }
 
-    /// Gradients of beta and gamma: `Σ d` and `Σ d (x - mean) / sqrt(variance + eps)`, `d`
-    /// being what the activation passes of `dy`.
-    pub(super) fn sums(
-        self,
-        shape: Planes,
-        channel: usize,
-        [dy, x, y]: [&[f32]; 3],
-        bounds: Bounds,
-    ) -> (f64, f64) {
-        let mean = self.mean as f32;
-        let (beta, product) = shape.sums(channel, [dy, x, y], |[d, x, y]| {
-            let d = bounds.pass(y, d);
-            (d, d * (x - mean))
-        });
+    /// What a value less the mean is multiplied by.
+    pub(super) fn scale(&self, gamma: f32) -> f32 {
+        (f64::from(gamma) * self.inverse) as f32
+    }
+
+    /// Gradients of beta and gamma: `Σ d` and `Σ d (x - mean) / sqrt(variance + eps)`, from
+    /// `Σ d` and `Σ d (x - mean)` with the rounded mean.
+    pub(super) fn gradients(&self, (beta, product): (f64, f64)) -> (f64, f64) {
         // what the mean lost when it was rounded
-        let product = product - (self.mean - f64::from(mean)) * beta;
+        let product = product - (self.mean - f64::from(self.rounded())) * beta;
         (beta, product * self.inverse)
     }
 
-    /// The gradient of `x`, from the gradients of beta and gamma and `count` values.
-    pub(super) fn backward(
-        self,
-        gamma: f32,
-        (beta_sum, gamma_sum): (f64, f64),
-        count: f64,
-    ) -> impl Fn(f32, f32) -> f32 + Copy {
-        let scale = (f64::from(gamma) * self.inverse) as f32;
-        let mean = self.mean as f32;
-        let shift = (beta_sum / count) as f32;
-        let slope = (gamma_sum * self.inverse / count) as f32;
-        move |d, x| scale * (d - shift - (x - mean) * slope)
+    /// `slope` in the gradient of `x`, from the gradient of gamma.
+    pub(super) fn slope(&self, gamma_sum: f64, count: f64) -> f32 {
+        (gamma_sum * self.inverse / count) as f32
     }
 }

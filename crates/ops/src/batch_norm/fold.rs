@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor, bail};
 
-use super::{Then, channel::Planes};
+use super::{Then, channel::Pixels};
 use crate::{
     Node,
     activation::{Bounds, passed},
@@ -100,36 +100,30 @@ impl Fold {
 ///
 /// If `fold` is of another number of channels, or the shortcut of another shape.
 pub fn batch_norm_eval(x: &Node, fold: &Fold, then: Then<'_>) -> Result<Node> {
-    let shape = Planes::of(x)?;
+    let shape = Pixels::of(x)?;
     if fold.channels() != shape.channels {
         bail!("batch_norm: {} channels, found {:?}", fold.channels(), x.shape());
     }
     then.expect_shape(x.shape())?;
     let bounds = then.activation.bounds();
-    let (values, added) =
-        (x.contiguous()?, then.shortcut.map(Node::contiguous).transpose()?);
+    let (values, added) = (x.dense()?, then.shortcut.map(Node::dense).transpose()?);
     let y = {
         let x = storage::read(&values)?;
         let added = added.as_ref().map(storage::read).transpose()?;
-        let scaled = |plane: usize| {
-            let channel = plane % shape.channels;
-            let (scale, shift) = (fold.scale[channel], fold.shift[channel]);
-            move |x: f32| x * scale + shift
-        };
+        let parameters: [&[f32]; 2] = [&fold.scale, &fold.shift];
         match added.as_deref() {
-            None => map::map_planes(&x, shape.plane, |i| {
-                let scaled = scaled(i);
-                move |x| bounds.clip(scaled(x))
+            None => map::per_channel([&x], parameters, |[x], [scale, shift]| {
+                bounds.clip(x * scale + shift)
             }),
-            Some(added) => map::zip_planes([&x, added], shape.plane, |i| {
-                let scaled = scaled(i);
-                move |[x, added]| bounds.clip(scaled(x) + added)
-            }),
+            Some(added) => {
+                map::per_channel([&x, added], parameters, |[x, added], [scale, shift]| {
+                    bounds.clip(x * scale + shift + added)
+                })
+            }
         }
     };
     let y = storage::tensor(y, x.shape())?;
-    let backward =
-        Scaled { plane: shape.plane, scale: fold.scale.clone(), clipped: then.clipped(&y) };
+    let backward = Scaled { scale: fold.scale.clone(), clipped: then.clipped(&y) };
     let mut arguments = vec![x];
     arguments.extend(then.shortcut);
     Ok(Node::of(y, &arguments, backward))
@@ -138,8 +132,6 @@ pub fn batch_norm_eval(x: &Node, fold: &Fold, then: Then<'_>) -> Result<Node> {
 /// The way back through `activation(scale x + shift + shortcut)`.
 #[derive(Debug)]
 pub(crate) struct Scaled {
-    /// Values of a plane.
-    pub(crate) plane: usize,
     pub(crate) scale: Vec<f32>,
     /// The result, if an activation made it, and the activation's bounds.
     pub(crate) clipped: Option<(Tensor, Bounds)>,
@@ -148,19 +140,14 @@ pub(crate) struct Scaled {
 impl Scaled {
     /// The gradient of `x`.
     pub(crate) fn of_x(&self, dy: &Tensor, way: &Way<'_>) -> Result<Tensor> {
-        let channels = self.scale.len();
         let values = storage::read(dy)?;
         let dx = match &self.clipped {
-            None => map::map_planes(&values, self.plane, |i| {
-                let scale = self.scale[i % channels];
-                move |d| d * scale
-            }),
+            None => map::per_channel([&values], [&self.scale], |[d], [scale]| d * scale),
             Some((y, bounds)) => {
                 let (y, bounds) = (way.rows_of(y)?, *bounds);
                 let y = storage::read(&y)?;
-                map::zip_planes([&y, &values], self.plane, |i| {
-                    let scale = self.scale[i % channels];
-                    move |[y, d]| bounds.pass(y, d) * scale
+                map::per_channel([&y, &values], [&self.scale], |[y, d], [scale]| {
+                    bounds.pass(y, d) * scale
                 })
             }
         };

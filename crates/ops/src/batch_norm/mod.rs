@@ -2,18 +2,13 @@
 
 mod channel;
 pub(crate) mod fold;
+mod operator;
 
 use candle_core::{Result, Shape, Tensor, bail};
-use rayon::prelude::*;
 
-use crate::{
-    Activation, Node,
-    activation::{Bounds, passed},
-    map,
-    node::{Operator, Way},
-    storage,
-};
-use channel::{Channel, Planes};
+use crate::{Activation, Node, activation::Bounds, storage};
+use channel::{Channel, Pixels};
+use operator::{BatchNorm, forward};
 
 pub use fold::{Fold, batch_norm_eval};
 
@@ -66,7 +61,8 @@ impl Then<'_> {
 ///
 /// with mean and variance over the batch and the plane of each channel. As in `PyTorch`,
 /// the variance that normalises is divided by `n = N H W`, the one returned by `n - 1`.
-/// Eight values are summed in f32, all else in f64, one channel after the other.
+/// Eight values are summed in f32, all else in f64, in an order that is a function of the
+/// shape.
 ///
 /// # Shapes
 ///
@@ -103,30 +99,30 @@ pub fn batch_norm(
     eps: f64,
     then: Then<'_>,
 ) -> Result<(Node, Moments)> {
-    let shape = Planes::of(x)?;
+    let shape = Pixels::of(x)?;
     for parameter in [gamma, beta] {
         shape.expect_channels(parameter)?;
     }
-    let count = shape.batch * shape.plane;
+    let count = shape.count;
     if count < 2 {
         let shape = x.shape();
         bail!("batch_norm: expected more than one value per channel, found {shape:?}");
     }
     then.expect_shape(x.shape())?;
     let bounds = then.activation.bounds();
-    let (values, gammas, betas) =
-        (x.contiguous()?, gamma.contiguous()?, beta.contiguous()?);
-    let added = then.shortcut.map(Node::contiguous).transpose()?;
-    let (y, channels) = forward(
-        shape,
+    let (values, gammas, betas) = (x.dense()?, gamma.dense()?, beta.dense()?);
+    let added = then.shortcut.map(Node::dense).transpose()?;
+    let channels = Channel::of_all(&storage::read(&values)?, shape, eps);
+    let y = forward(
         &storage::read(&values)?,
         added.as_ref().map(storage::read).transpose()?.as_deref(),
+        &channels,
         (&storage::read(&gammas)?, &storage::read(&betas)?),
-        (eps, bounds),
+        bounds,
     );
     let unbiased = count as f64 / (count - 1) as f64;
     let moments = Moments {
-        mean: channels.iter().map(|c| c.mean as f32).collect(),
+        mean: channels.iter().map(Channel::rounded).collect(),
         variance: channels.iter().map(|c| (c.variance * unbiased) as f32).collect(),
     };
     let y = storage::tensor(y, x.shape())?;
@@ -135,90 +131,6 @@ pub fn batch_norm(
     let mut arguments = vec![x, gamma, beta];
     arguments.extend(then.shortcut);
     Ok((Node::of(y, &arguments, operator), moments))
-}
-
-fn forward(
-    shape: Planes,
-    x: &[f32],
-    shortcut: Option<&[f32]>,
-    (gamma, beta): (&[f32], &[f32]),
-    (eps, bounds): (f64, Bounds),
-) -> (Vec<f32>, Vec<Channel>) {
-    let layout = (shape.channels, shape.plane);
-    let channel = |i: usize| Channel::of(x, shape, i, eps);
-    match shortcut {
-        None => map::zip_channels([x], layout, |i| {
-            let channel = channel(i);
-            let normalize = channel.normalize(gamma[i], beta[i]);
-            (channel, move |[x]| bounds.clip(normalize(x)))
-        }),
-        Some(shortcut) => map::zip_channels([x, shortcut], layout, |i| {
-            let channel = channel(i);
-            let normalize = channel.normalize(gamma[i], beta[i]);
-            (channel, move |[x, shortcut]| bounds.clip(normalize(x) + shortcut))
-        }),
-    }
-}
-
-#[derive(Debug)]
-struct BatchNorm {
-    shape: Planes,
-    x: Tensor,
-    gamma: Tensor,
-    /// The result, if an activation made it, and the activation's bounds.
-    clipped: Option<(Tensor, Bounds)>,
-    channels: Vec<Channel>,
-}
-
-/// Gradients of beta and gamma, channel by channel.
-type Sums = Vec<(f64, f64)>;
-
-impl BatchNorm {
-    /// The gradient of `x` if it is wanted, and those of beta and gamma.
-    fn gradients(&self, dy: &[f32], wanted: bool) -> Result<(Option<Vec<f32>>, Sums)> {
-        let (shape, channels) = (self.shape, &self.channels);
-        let count = (shape.batch * shape.plane) as f64;
-        let gamma = &*storage::read(&self.gamma)?;
-        let x = &*storage::read(&self.x)?;
-        // without an activation everything passes, whatever the result
-        let y = self.clipped.as_ref().map(|(y, _)| storage::read(y)).transpose()?;
-        let y = y.as_deref().unwrap_or(x);
-        let bounds = self.clipped.as_ref().map_or(Bounds::NONE, |(_, bounds)| *bounds);
-        let sums = |i: usize| channels[i].sums(shape, i, [dy, x, y], bounds);
-        if !wanted {
-            return Ok((None, (0..shape.channels).into_par_iter().map(sums).collect()));
-        }
-        let (dx, sums) =
-            map::zip_channels([dy, x, y], (shape.channels, shape.plane), |i| {
-                let sums = sums(i);
-                let dx = channels[i].backward(gamma[i], sums, count);
-                (sums, move |[d, x, y]| dx(bounds.pass(y, d), x))
-            });
-        Ok((Some(dx), sums))
-    }
-}
-
-impl Operator for BatchNorm {
-    fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
-        way.expect_all_rows("batch normalisation with the batch's statistics")?;
-        let (dx, sums) = self.gradients(&storage::read(dy)?, way.wants(0))?;
-        let parameter = |wanted: bool, of: fn(&(f64, f64)) -> f64| {
-            let values = || sums.iter().map(|sums| of(sums) as f32).collect();
-            wanted.then(|| storage::tensor(values(), sums.len())).transpose()
-        };
-        let mut gradients = vec![
-            dx.map(|dx| storage::tensor(dx, self.x.shape())).transpose()?,
-            parameter(way.wants(1), |sums| sums.1)?,
-            parameter(way.wants(2), |sums| sums.0)?,
-        ];
-        if let Some(shortcut) = way.argument(3) {
-            gradients.push(match &self.clipped {
-                Some((y, bounds)) if shortcut => Some(passed(y, dy, *bounds)?),
-                _ => shortcut.then(|| dy.clone()),
-            });
-        }
-        Ok(gradients)
-    }
 }
 
 #[cfg(test)]
@@ -249,6 +161,21 @@ mod tests {
         assert!(Fold::new(&good, &good, &bad, &good, 1e-5).is_err());
         let other = Fold::new(&bad, &bad, &bad, &bad, 1e-5)?;
         assert!(batch_norm_eval(&x, &other, Then::NOTHING).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn every_channel_has_statistics_of_its_own() -> Result<()> {
+        // two images of two channels of two values: means 1 and 3, variances 3
+        let images = [[[[0f32, 4.0]], [[2.0, 2.0]]], [[[0.0, 0.0]], [[2.0, 6.0]]]];
+        let x = Node::from(&Tensor::new(&images, &Device::Cpu)?);
+        let gamma = Node::from(&Tensor::new(&[2f32, 4.0], &Device::Cpu)?);
+        let beta = Node::from(&Tensor::new(&[0f32, 1.0], &Device::Cpu)?);
+        let (y, moments) = batch_norm(&x, &gamma, &beta, 1.0, Then::NOTHING)?;
+        assert_eq!(moments.mean, [1.0, 3.0]);
+        assert_eq!(moments.variance, [4.0, 4.0]);
+        let y = y.flatten_all()?.to_vec1::<f32>()?;
+        assert_eq!(y, [-1.0, 3.0, -1.0, -1.0, -1.0, -1.0, -1.0, 7.0]);
         Ok(())
     }
 

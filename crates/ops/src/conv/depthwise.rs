@@ -1,16 +1,23 @@
-//! Depthwise convolutions: every channel by itself, sixteen of them side by side.
+//! Depthwise convolutions: every channel by itself, all channels of a pixel side by side.
 //!
-//! Sixteen planes are turned so that their values at a pixel are neighbours, with the padding
-//! around them: then every tap reads one vector, whatever the stride and the plane's size.
+//! Pixels that read the same taps, with no border between, are taken together: a vector of
+//! weights is then read once for all of them.
+
+#![expect(unsafe_code, reason = "the results are written once, by several threads")]
 
 use rayon::prelude::*;
 
 use super::{
-    depthwise_kernel::{self as kernel, LANES, Taps, Vector},
+    depthwise_kernel::{CHANNELS, Group, Products, add_products, convolve},
     epilogue::Epilogue,
     geometry::Geometry,
+    lattice::{Lattice, Position},
+    shared::{Shared, filled},
 };
-use crate::map;
+use crate::turn::Matrix;
+
+/// Values that a task writes, about.
+const TASK: usize = 1 << 14;
 
 /// `y[n, c] = epilogue(sum_k w[c, k] * x[n, c])`, the latter shifted by tap `k`.
 pub(super) fn forward(
@@ -19,178 +26,121 @@ pub(super) fn forward(
     w: &[f32],
     epilogue: Epilogue<'_>,
 ) -> Vec<f32> {
-    let grid = Turned::new(geometry);
-    let (from, to) = (geometry.input_plane(), geometry.output_plane());
-    map::planes(geometry.batch * geometry.groups * to, LANES * to, |group, y| {
-        let first = group * LANES;
-        let lanes = y.len() / to;
-        let x = grid.load(&x[first * from..][..lanes * from]);
-        let mut sums = vec![[0.0; LANES]; to];
-        kernel::convolve(&grid.taps(), &x, &grid.weights(w, first, lanes), &mut sums);
-        unturn_line(&sums, to, y);
-        for (plane, y) in (first..).zip(y.chunks_exact_mut(to)) {
-            epilogue.apply(plane % geometry.groups, plane * to, y);
-        }
-    })
+    let lattice = Lattice::forward(geometry);
+    let len = lattice.positions() * geometry.groups;
+    let weights = turned(geometry, w);
+    let rows = Rows { lattice: &lattice, x, weights: &weights, epilogue };
+    // SAFETY: the lattice's pixels are all of the result.
+    unsafe { filled(len, |out| rows.write(out)) }
 }
 
 /// `dx[n, c, · s + k d - p] += w[c, k] * dy[n, c]`.
 pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
-    let grid = Turned::new(geometry);
-    let (from, to) = (geometry.output_plane(), geometry.input_plane());
-    map::planes(geometry.batch * geometry.groups * to, LANES * to, |group, dx| {
-        let first = group * LANES;
-        let lanes = dx.len() / to;
-        let dy = turn(&dy[first * from..][..lanes * from], from);
-        let mut sums = vec![[0.0; LANES]; grid.height * grid.width];
-        kernel::spread(&grid.taps(), &dy, &grid.weights(w, first, lanes), &mut sums);
-        grid.unload(&sums, dx);
-    })
+    let len = geometry.batch * geometry.y.input * geometry.x.input * geometry.groups;
+    let weights = turned(geometry, w);
+    let fill = |out: Shared<'_>| {
+        for lattice in Lattice::backward(geometry) {
+            let (lattice, epilogue) = (&lattice, Epilogue::NONE);
+            let rows = Rows { lattice, x: dy, weights: &weights, epilogue };
+            // SAFETY: the lattices are inside the input.
+            unsafe { rows.write(out) };
+        }
+    };
+    // SAFETY: every pixel of the input belongs to one lattice.
+    unsafe { filled(len, fill) }
 }
 
 /// `dw[c, k] = sum over images and positions of dy[c] * x[c]`, the latter shifted by tap `k`.
 pub(super) fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let grid = Turned::new(geometry);
-    let (batch, channels) = (geometry.batch, geometry.groups);
-    let taps = grid.offsets.len();
-    let (from, to) = (geometry.input_plane(), geometry.output_plane());
+    let lattice = Lattice::forward(geometry);
+    let (channels, taps) = (geometry.groups, lattice.taps.len());
     let mut dw = vec![0.0; channels * taps];
-    dw.par_chunks_mut(LANES * taps).enumerate().for_each(|(group, dw)| {
-        let lanes = dw.len() / taps;
-        let mut sums = vec![[0f64; LANES]; taps];
-        for n in 0..batch {
-            let plane = n * channels + group * LANES;
-            let x = grid.load(&x[plane * from..][..lanes * from]);
-            let dy = turn(&dy[plane * to..][..lanes * to], to);
-            kernel::add_products(&grid.taps(), &x, &dy, &mut sums);
-        }
-        for (lane, dw) in dw.chunks_exact_mut(taps).enumerate() {
-            for (dw, sums) in dw.iter_mut().zip(&sums) {
-                *dw = sums[lane] as f32;
+    dw.par_chunks_mut(CHANNELS * taps).enumerate().for_each(|(i, dw)| {
+        let some = dw.len() / taps;
+        let first = i * CHANNELS;
+        let products = Products { lattice: &lattice, x, dy, channels, first, some };
+        let sums = add_products(&products);
+        for (tap, sums) in sums.iter().enumerate() {
+            for (c, sum) in sums[..some].iter().enumerate() {
+                dw[c * taps + tap] = *sum as f32;
             }
         }
     });
     dw
 }
 
-/// The layout of sixteen input planes side by side, with padding.
-struct Turned {
-    /// Height and width of an input plane.
-    input: (usize, usize),
-    /// Height and width of an output plane.
-    output: (usize, usize),
-    padding: (usize, usize),
-    stride: (usize, usize),
-    /// Height and width with padding.
-    height: usize,
-    width: usize,
-    /// Where each tap of output 0 reads.
-    offsets: Vec<usize>,
-    /// Channels of an image.
-    channels: usize,
+/// The weights of all channels, element by element of the kernel.
+fn turned(geometry: &Geometry, w: &[f32]) -> Vec<f32> {
+    let (channels, elements) = (geometry.groups, geometry.elements());
+    let mut weights = vec![0.0; w.len()];
+    let kernels = Matrix { values: w, pitch: elements };
+    kernels.turn((channels, elements), &mut weights, |element| element * channels);
+    weights
 }
 
-impl Turned {
-    fn new(geometry: &Geometry) -> Self {
-        let (y, x) = (geometry.y, geometry.x);
-        let width = x.input + 2 * x.padding;
-        let rows = (0..y.kernel).map(|k| k * y.dilation * width);
-        let columns = |row| (0..x.kernel).map(move |k| row + k * x.dilation);
-        Self {
-            input: (y.input, x.input),
-            output: (y.output, x.output),
-            padding: (y.padding, x.padding),
-            stride: (y.stride, x.stride),
-            height: y.input + 2 * y.padding,
-            width,
-            offsets: rows.flat_map(columns).collect(),
-            channels: geometry.groups,
-        }
-    }
-
-    /// The weights of planes `first..first + lanes`, tap by tap.
-    fn weights(&self, w: &[f32], first: usize, lanes: usize) -> Vec<Vector> {
-        let taps = self.offsets.len();
-        let mut weights = vec![[0.0; LANES]; taps];
-        for lane in 0..lanes {
-            let w = &w[(first + lane) % self.channels * taps..][..taps];
-            for (to, from) in weights.iter_mut().zip(w) {
-                to[lane] = *from;
-            }
-        }
-        weights
-    }
-
-    /// First element of input row `row`.
-    fn row(&self, row: usize) -> usize {
-        (row + self.padding.0) * self.width + self.padding.1
-    }
-
-    /// What the loops of [`kernel`] need of it.
-    fn taps(&self) -> Taps<'_> {
-        Taps {
-            offsets: &self.offsets,
-            pitch: (self.stride.0 * self.width, self.stride.1),
-            width: self.output.1,
-        }
-    }
-
-    /// Planes with zeros around them.
-    fn load(&self, planes: &[f32]) -> Vec<Vector> {
-        let (height, width) = self.input;
-        let mut turned = vec![[0.0; LANES]; self.height * self.width];
-        for row in 0..height {
-            let into = &mut turned[self.row(row)..][..width];
-            turn_line(&planes[row * width..], height * width, into);
-        }
-        turned
-    }
-
-    /// Planes without what is around them.
-    fn unload(&self, turned: &[Vector], planes: &mut [f32]) {
-        let (height, width) = self.input;
-        for row in 0..height {
-            let from = &turned[self.row(row)..][..width];
-            unturn_line(from, height * width, &mut planes[row * width..]);
-        }
-    }
+/// Rows of positions, which are computed one by one.
+struct Rows<'a> {
+    lattice: &'a Lattice,
+    x: &'a [f32],
+    /// `[element of the kernel][channel]`
+    weights: &'a [f32],
+    epilogue: Epilogue<'a>,
 }
 
-/// Planes of `size` values, side by side.
-fn turn(planes: &[f32], size: usize) -> Vec<Vector> {
-    let mut turned = vec![[0.0; LANES]; size];
-    turn_line(planes, size, &mut turned);
-    turned
-}
+impl Rows<'_> {
+    fn channels(&self) -> usize {
+        self.x.len() / (self.lattice.batch * self.lattice.from.count())
+    }
 
-/// Lines of planes that are `size` apart, side by side; missing ones are zero.
-///
-/// Not compiled for wide vectors, where the compiler would scatter.
-fn turn_line(planes: &[f32], size: usize, into: &mut [Vector]) {
-    let len = into.len();
-    let lines: [&[f32]; LANES] = core::array::from_fn(|lane| {
-        planes.get(lane * size..lane * size + len).unwrap_or(&[])
-    });
-    if lines.iter().all(|line| line.len() == len) {
-        for (i, into) in into.iter_mut().enumerate() {
-            for (into, line) in into.iter_mut().zip(&lines) {
-                *into = line[i];
-            }
-        }
-    } else {
-        for (lane, line) in lines.iter().enumerate() {
-            for (into, from) in into.iter_mut().zip(*line) {
-                into[lane] = *from;
-            }
+    /// # Safety
+    ///
+    /// `out` has room for the pixels of the lattice, and nobody else touches these.
+    unsafe fn write(&self, out: Shared<'_>) {
+        let (rows, columns) = self.lattice.grid;
+        let least = TASK.div_ceil(columns * self.channels());
+        (0..self.lattice.batch * rows).into_par_iter().with_min_len(least).for_each(
+            |row| {
+                let position = Position { image: row / rows, row: row % rows, column: 0 };
+                // SAFETY: as the caller promises.
+                unsafe { self.row(position, out) };
+            },
+        );
+    }
+
+    unsafe fn row(&self, start: Position, out: Shared<'_>) {
+        let columns = self.lattice.grid.1;
+        let inside = self.lattice.inside();
+        let mut taps = Vec::with_capacity(self.lattice.taps.len());
+        let mut column = 0;
+        while column < columns {
+            let position = Position { column, ..start };
+            // between the borders the taps of neighbours are neighbours
+            let count = if inside.contains(&column) { inside.end - column } else { 1 };
+            self.taps(position, &mut taps);
+            let group = Group {
+                taps: &taps,
+                x: self.x,
+                weights: self.weights,
+                channels: self.channels(),
+                step: self.lattice.from.step.1 * self.channels(),
+                place: self.lattice.to.of(position) * self.channels(),
+                place_step: self.lattice.to.step.1 * self.channels(),
+                count,
+                epilogue: self.epilogue,
+            };
+            // SAFETY: these pixels belong to this row of the lattice alone.
+            unsafe { convolve(&group, out.pointer(0)) };
+            column += count;
         }
     }
-}
 
-/// The other way round.
-fn unturn_line(from: &[Vector], size: usize, planes: &mut [f32]) {
-    for (lane, plane) in planes.chunks_mut(size).enumerate() {
-        for (to, from) in plane.iter_mut().zip(from) {
-            *to = from[lane];
-        }
+    /// The taps of a position that are inside the image: where each begins, and its weights.
+    fn taps(&self, position: Position, taps: &mut Vec<(usize, usize)>) {
+        let channels = self.channels();
+        taps.clear();
+        taps.extend(self.lattice.taps.iter().filter_map(|tap| {
+            let pixel = self.lattice.read(position, tap)?;
+            Some((pixel * channels, tap.element * channels))
+        }));
     }
 }

@@ -1,16 +1,13 @@
 //! What is made of each sum of products before it is written.
 
-#![expect(unsafe_code, reason = "results are written once, by several threads")]
 #![expect(
     clippy::inline_always,
     reason = "code that is not inlined does not see the instruction set that was chosen"
 )]
 
-use super::shared::Shared;
-use crate::{
-    activation::Bounds,
-    simd::{Loop, vectorized},
-};
+use pulp::Simd;
+
+use crate::activation::Bounds;
 
 /// `clip(sum * scale[channel] + shift[channel] + added)`, rounded after each step.
 #[derive(Clone, Copy, Debug)]
@@ -29,103 +26,35 @@ impl Epilogue<'_> {
     pub(super) const NONE: Self =
         Self { scale: None, shift: None, added: None, bounds: Bounds::NONE };
 
-    /// The function of a sum and of what is added to it, for one channel.
+    /// What is made of the first `lanes` of some sums: those of the channels from `channel` on,
+    /// which lie from `place` on.
     #[inline(always)]
-    pub(super) fn of(&self, channel: usize) -> impl Fn(f32, f32) -> f32 + Copy + use<> {
-        let scale = self.scale.map_or(1.0, |scale| scale[channel]);
-        let shift = self.shift.map_or(0.0, |shift| shift[channel]);
-        let bounds = self.bounds;
-        move |sum, added| bounds.clip(sum * scale + shift + added)
-    }
-
-    /// Writes the results of sums of one channel to `at`, `at + step` and so on.
-    ///
-    /// # Safety
-    ///
-    /// These elements are inside `out`, and nobody else touches them.
-    pub(super) unsafe fn write(
+    pub(super) fn of<S: Simd>(
         &self,
+        simd: S,
+        mut sum: S::f32s,
         channel: usize,
-        sums: &[f32],
-        out: Shared<'_>,
-        at: usize,
-        step: usize,
-    ) {
-        let f = self.of(channel);
-        if step > 1 {
-            for (at, sum) in (at..).step_by(step).zip(sums) {
-                let added = self.added.map_or(0.0, |added| added[at]);
-                // SAFETY: as the caller promises.
-                unsafe { out.write(at, f(*sum, added)) };
-            }
-            return;
+        place: usize,
+        lanes: usize,
+    ) -> S::f32s {
+        let load =
+            |values: &[f32], at: usize| simd.partial_load_f32s(&values[at..at + lanes]);
+        if let Some(scale) = self.scale {
+            sum = simd.mul_f32s(sum, load(scale, channel));
         }
-        // SAFETY: as the caller promises.
-        let out = unsafe { out.slice(at, sums.len()) };
-        let added = self.added.map(|added| &added[at..]);
-        vectorized(Write { out, sums, added, f });
-    }
-
-    /// Whether it changes anything.
-    fn is_needed(&self) -> bool {
-        self.scale.is_some()
-            || self.shift.is_some()
-            || self.added.is_some()
-            || self.bounds != Bounds::NONE
-    }
-
-    /// Applies it to sums of one channel, which lie at `at` of the result.
-    pub(super) fn apply(&self, channel: usize, at: usize, sums: &mut [f32]) {
-        if !self.is_needed() {
-            return;
+        if let Some(shift) = self.shift {
+            sum = simd.add_f32s(sum, load(shift, channel));
         }
-        let added = self.added.map(|added| &added[at..]);
-        vectorized(InPlace { sums, added, f: self.of(channel) });
-    }
-}
-
-struct Write<'a, F> {
-    out: &'a mut [f32],
-    sums: &'a [f32],
-    added: Option<&'a [f32]>,
-    f: F,
-}
-
-impl<F: Fn(f32, f32) -> f32> Loop for Write<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let pairs = self.out.iter_mut().zip(self.sums);
-        match self.added {
-            None => pairs.for_each(|(out, sum)| *out = (self.f)(*sum, 0.0)),
-            Some(added) => {
-                for ((out, sum), added) in pairs.zip(added) {
-                    *out = (self.f)(*sum, *added);
-                }
-            }
+        if let Some(added) = self.added {
+            sum = simd.add_f32s(sum, load(added, place));
         }
-    }
-}
-
-struct InPlace<'a, F> {
-    sums: &'a mut [f32],
-    added: Option<&'a [f32]>,
-    f: F,
-}
-
-impl<F: Fn(f32, f32) -> f32> Loop for InPlace<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        match self.added {
-            None => self.sums.iter_mut().for_each(|sum| *sum = (self.f)(*sum, 0.0)),
-            Some(added) => {
-                for (sum, added) in self.sums.iter_mut().zip(added) {
-                    *sum = (self.f)(*sum, *added);
-                }
-            }
+        if self.bounds == Bounds::NONE {
+            return sum;
         }
+        // comparisons that are false let NaN pass, as in `Bounds::clip`
+        let low = simd.splat_f32s(self.bounds.low);
+        let high = simd.splat_f32s(self.bounds.high);
+        let sum = simd.select_f32s(simd.less_than_or_equal_f32s(sum, low), low, sum);
+        simd.select_f32s(simd.greater_than_or_equal_f32s(sum, high), high, sum)
     }
 }

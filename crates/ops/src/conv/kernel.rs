@@ -1,10 +1,6 @@
-//! The two loops where the time goes, in the widest vectors the machine has.
-//!
-//! `pulp` chooses AVX-512, AVX2, NEON or plain code when the program runs. The register
-//! blocks hold all their accumulators in registers: 8 x 3 vectors where there are 32
-//! registers, 4 x 3 where there are 16.
+//! The inner loop of matrix products, in vectors: rows of patches times a panel of weights.
 
-#![expect(unsafe_code, reason = "unchecked, unaligned vector loads in the inner loops")]
+#![expect(unsafe_code, reason = "vectors are loaded and stored without checks")]
 #![expect(
     clippy::inline_always,
     reason = "code that is not inlined does not see the instruction set that was chosen"
@@ -12,29 +8,23 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Vectors of positions in a register block of [`products`].
-pub(crate) const VECTORS: usize = 3;
-/// Most lanes a vector has on any machine.
-pub(crate) const MAX_LANES: usize = 16;
-/// Most rows a register block of [`products`] has on any machine.
-pub(crate) const MAX_ROWS: usize = 8;
-/// Rows of the left operand in a block of [`dots`].
-pub(crate) const LEFT: usize = 4;
-/// Rows of the right operand in a block of [`dots`].
-pub(crate) const RIGHT: usize = 6;
+use super::epilogue::Epilogue;
 
-/// Size of the register block of [`products`] on this machine.
+/// Vectors of a panel.
+const VECTORS: usize = 2;
+
+/// Size of the register block on this machine.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Block {
-    /// Rows of weights.
-    pub(crate) rows: usize,
-    /// Positions in one of the [`VECTORS`].
-    pub(crate) lanes: usize,
+pub(super) struct Block {
+    /// Rows of patches.
+    pub(super) rows: usize,
+    /// Columns of a panel.
+    pub(super) columns: usize,
 }
 
 impl Block {
     /// That of the machine the program runs on.
-    pub(crate) fn of_this_machine() -> Self {
+    pub(super) fn of_this_machine() -> Self {
         Arch::new().dispatch(Measure)
     }
 }
@@ -46,230 +36,197 @@ impl WithSimd for Measure {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) -> Block {
-        Block { rows: rows::<S>(), lanes: S::F32_LANES }
+        Block { rows: rows::<S>(), columns: VECTORS * S::F32_LANES }
     }
 }
 
+/// As many sums as fit the registers, beside a row of the panel and a broadcast value.
 #[inline(always)]
 const fn rows<S: Simd>() -> usize {
-    if S::REGISTER_COUNT >= 32 { 8 } else { 4 }
+    if S::REGISTER_COUNT >= 32 { 12 } else { 6 }
 }
 
-/// Operands of [`products`].
+/// How the left operand lies; what is known when this is compiled is fast.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rows {
+    /// Rows, [`PITCH`] values from one to the next.
+    Gathered,
+    /// Rows, so many values from one to the next.
+    Apart(usize),
+    /// Blocks of rows one after the other, each with the first value of all its rows, then the
+    /// second and so on.
+    Turned,
+}
+
+/// Values from a gathered row to the next: rows 1 KiB apart would share few cache lines.
+pub(super) const PITCH: usize = 256 + 16;
+
+/// A product of some rows with one panel.
 #[derive(Clone, Copy)]
-pub(crate) struct Products<'a> {
-    /// Weights `[channel][tap][row]`, as many channels as are to be summed.
-    pub(crate) panel: &'a [f32],
-    /// Taps of a channel in `panel`.
-    pub(crate) kernel: usize,
-    /// Element 0 of channel 0.
-    pub(crate) values: *const f32,
-    /// Elements from one channel to the next.
-    pub(crate) stride: usize,
-    /// The taps to sum: index in the panel and where it reads, relative to the position.
-    pub(crate) taps: &'a [(usize, isize)],
-    /// First position of each vector.
-    pub(crate) starts: [usize; VECTORS],
+pub(super) struct Product<'a> {
+    /// The first value of the first row.
+    pub(super) rows: *const f32,
+    pub(super) lie: Rows,
+    /// `[value of a row][column]`
+    pub(super) panel: *const f32,
+    /// Values from a row of the panel to the next.
+    pub(super) panel_pitch: usize,
+    /// Values of a row that are summed.
+    pub(super) depth: usize,
+    /// The first result.
+    pub(super) out: *mut f32,
+    /// Where the results of each row begin, behind `out`.
+    pub(super) places: &'a [usize],
+    /// Columns that are results.
+    pub(super) columns: usize,
+    /// Whether the sums are added to what is there.
+    pub(super) adds: bool,
+    /// What is made of the sums, and the channel and the place of the first of them.
+    pub(super) epilogue: Option<(Epilogue<'a>, usize, usize)>,
 }
 
-/// Sums of shifted products: for each row `r` and each lane `l` of each vector `v`,
-///
-/// `out[r][v][l] = sum_c sum_(t, offset) panel[c][t][r] * values[c stride + starts[v] + offset + l]`
-///
-/// summed in that order, whatever the block that a position falls in.
+/// `out[places[r] + j] = sum_k rows[r][k] * panel[k][j]`, summed in that order.
 ///
 /// # Safety
 ///
-/// Every element that the formula names, for `panel.len() / (rows * kernel)`
-/// channels, lies in the allocation of `values` and is initialised; the taps are less than
-/// `kernel`.
-pub(crate) unsafe fn products(
-    operands: Products<'_>,
-    out: &mut [f32; MAX_ROWS * VECTORS * MAX_LANES],
-) {
-    Arch::new().dispatch(ProductsOp { operands, out });
+/// Every row has `depth` values, and so have as many rows behind the last as make their
+/// number one of whole blocks; the panel has `depth` rows of [`Block::columns`]; `out` has room for the columns at each of the places, and
+/// nobody else touches it there.
+pub(super) unsafe fn multiply(product: Product<'_>) {
+    Arch::new().dispatch(Multiply(product));
 }
 
-struct ProductsOp<'a> {
-    operands: Products<'a>,
-    out: &'a mut [f32; MAX_ROWS * VECTORS * MAX_LANES],
-}
+struct Multiply<'a>(Product<'a>);
 
-impl WithSimd for ProductsOp<'_> {
+impl WithSimd for Multiply<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // SAFETY: the caller of `products` promises what the loop needs.
+        let product = self.0;
+        // SAFETY: the caller of `multiply` promises the rows and the room.
         unsafe {
-            if rows::<S>() == 8 {
-                products_rows::<S, 8>(simd, self.operands, self.out);
-            } else {
-                products_rows::<S, 4>(simd, self.operands, self.out);
+            match product.lie {
+                Rows::Gathered => multiply_rows::<S>(simd, product, PITCH, 1),
+                Rows::Apart(pitch) => multiply_rows::<S>(simd, product, pitch, 1),
+                Rows::Turned => multiply_rows::<S>(simd, product, 1, rows::<S>()),
+            }
+        }
+    }
+}
+
+/// All rows: value `k` of row `r` of a block is at `r pitch + k step`.
+#[inline(always)]
+unsafe fn multiply_rows<S: Simd>(simd: S, product: Product<'_>, pitch: usize, step: usize) {
+    let narrow = product.columns <= S::F32_LANES;
+    let block = rows::<S>() * if step == 1 { pitch } else { product.depth };
+    for (i, places) in product.places.chunks(rows::<S>()).enumerate() {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let product = Product { rows: product.rows.add(i * block), places, ..product };
+            match (S::REGISTER_COUNT >= 32, narrow) {
+                (true, false) => multiply_block::<S, 12, 2>(simd, &product, pitch, step),
+                (true, true) => multiply_block::<S, 12, 1>(simd, &product, pitch, step),
+                (false, false) => multiply_block::<S, 6, 2>(simd, &product, pitch, step),
+                (false, true) => multiply_block::<S, 6, 1>(simd, &product, pitch, step),
             }
         }
     }
 }
 
 #[inline(always)]
-unsafe fn products_rows<S: Simd, const ROWS: usize>(
+unsafe fn multiply_block<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     simd: S,
-    operands: Products<'_>,
-    out: &mut [f32; MAX_ROWS * VECTORS * MAX_LANES],
+    product: &Product<'_>,
+    pitch: usize,
+    step: usize,
 ) {
-    let Products { panel, kernel, values, stride, taps, starts } = operands;
-    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-    let channels = panel.len() / (ROWS * kernel);
-    let mut panel = panel.as_ptr();
-    let bases = starts.map(|start| values.wrapping_add(start));
-    let mut channel = 0;
-    for _ in 0..channels {
-        for &(tap, offset) in taps {
-            // SAFETY: inside `values` and `panel`, as the caller promises.
-            unsafe {
-                let weights = panel.add(tap * ROWS);
-                let at = channel + offset;
-                let mut x = [simd.splat_f32s(0.0); VECTORS];
-                for (x, base) in x.iter_mut().zip(bases) {
-                    *x = load::<S>(base.offset(at));
-                }
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    let w = simd.splat_f32s(*weights.add(row));
-                    for (sum, x) in sums.iter_mut().zip(x) {
-                        *sum = simd.mul_add_e_f32s(w, x, *sum);
-                    }
-                }
-            }
-        }
-        channel += stride as isize;
-        panel = panel.wrapping_add(kernel * ROWS);
-    }
-    for (row, sums) in sums.iter().enumerate() {
-        for (v, &sum) in sums.iter().enumerate() {
-            // SAFETY: row * VECTORS + v < MAX_ROWS * VECTORS, and a vector has at most
-            // MAX_LANES lanes.
-            unsafe {
-                store::<S>(out.as_mut_ptr().add((row * VECTORS + v) * S::F32_LANES), sum);
-            }
-        }
-    }
-}
-
-/// What a scalar product runs over: `count` stretches of `len` elements, the beginnings of
-/// two neighbours `pitch` elements apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stretches {
-    pub(crate) count: usize,
-    pub(crate) pitch: usize,
-    pub(crate) len: usize,
-}
-
-/// Scalar products of `LEFT` rows with `RIGHT` rows:
-/// `out[i][j] = sum over the elements p of left[i][p] * right[j][p]`.
-///
-/// The order of the sum depends on the stretches alone.
-///
-/// # Safety
-///
-/// All rows have these elements, initialised.
-pub(crate) unsafe fn dots(
-    left: [*const f32; LEFT],
-    right: [*const f32; RIGHT],
-    over: Stretches,
-) -> [[f32; RIGHT]; LEFT] {
-    Arch::new().dispatch(Dots { left, right, over })
-}
-
-struct Dots {
-    left: [*const f32; LEFT],
-    right: [*const f32; RIGHT],
-    over: Stretches,
-}
-
-impl WithSimd for Dots {
-    type Output = [[f32; RIGHT]; LEFT];
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
-        let Self { left, right, over } = self;
-        // SAFETY: the caller of `dots` promises the elements.
+    let mut sums = [[simd.splat_f32s(0.0); COLUMNS]; ROWS];
+    let (mut values, mut panel) = (product.rows, product.panel);
+    for _ in 0..product.depth {
+        // SAFETY: `depth` values of ROWS rows, and as many rows of the panel.
         unsafe {
-            if S::REGISTER_COUNT >= 32 {
-                return dots_block(simd, left, right, over);
+            let x: [S::f32s; COLUMNS] =
+                core::array::from_fn(|v| load::<S>(panel.add(v * S::F32_LANES)));
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let value = simd.splat_f32s(*values.add(row * pitch));
+                for (sum, x) in sums.iter_mut().zip(x) {
+                    *sum = simd.mul_add_e_f32s(value, x, *sum);
+                }
             }
-            let first = dots_block(simd, left, [right[0], right[1], right[2]], over);
-            let second = dots_block(simd, left, [right[3], right[4], right[5]], over);
-            core::array::from_fn(|i| {
-                let ([a, b, c], [d, e, f]) = (first[i], second[i]);
-                [a, b, c, d, e, f]
-            })
+            values = values.add(step);
+            panel = panel.add(product.panel_pitch);
+        }
+    }
+    for (sums, &place) in sums.iter().zip(product.places) {
+        for (v, &sum) in sums.iter().enumerate() {
+            let first = v * S::F32_LANES;
+            let lanes = product.columns.saturating_sub(first).min(S::F32_LANES);
+            // SAFETY: there is room for the columns.
+            unsafe { write(simd, sum, product, place + first, first, lanes) };
         }
     }
 }
 
+/// Writes the first `lanes` of some sums to `place`, being those of the columns from `first` on.
 #[inline(always)]
-unsafe fn dots_block<S: Simd, const M: usize, const N: usize>(
+unsafe fn write<S: Simd>(
     simd: S,
-    left: [*const f32; M],
-    right: [*const f32; N],
-    over: Stretches,
-) -> [[f32; N]; M] {
-    let mut sums = [[simd.splat_f32s(0.0); N]; M];
-    let rest = over.len % S::F32_LANES;
-    let whole = over.len - rest;
-    for stretch in 0..over.count {
-        let mut p = stretch * over.pitch;
-        let end = p + whole;
-        while p < end {
-            // SAFETY: these F32_LANES elements belong to the stretch, in every row.
-            unsafe {
-                let mut a = [simd.splat_f32s(0.0); M];
-                for (a, left) in a.iter_mut().zip(left) {
-                    *a = load::<S>(left.add(p));
-                }
-                for j in 0..N {
-                    let b = load::<S>(right[j].add(p));
-                    for i in 0..M {
-                        sums[i][j] = simd.mul_add_e_f32s(a[i], b, sums[i][j]);
-                    }
-                }
-            }
-            p += S::F32_LANES;
-        }
+    mut sum: S::f32s,
+    product: &Product<'_>,
+    place: usize,
+    first: usize,
+    lanes: usize,
+) {
+    // SAFETY: as the caller promises.
+    let to = unsafe { product.out.add(place) };
+    if product.adds {
+        // SAFETY: earlier sums were written there.
+        sum = simd.add_f32s(unsafe { load_some(simd, to, lanes) }, sum);
     }
-    let mut out = [[0.0; N]; M];
-    for (out, sums) in out.iter_mut().zip(sums) {
-        for (out, sum) in out.iter_mut().zip(sums) {
-            *out = simd.reduce_sum_f32s(sum);
-        }
+    if let Some((epilogue, channel, start)) = &product.epilogue {
+        sum = epilogue.of(simd, sum, channel + first, start + place, lanes);
     }
-    if rest > 0 {
-        for (out, left) in out.iter_mut().zip(left) {
-            for (out, right) in out.iter_mut().zip(right) {
-                // SAFETY: the rests belong to the stretches, in every row.
-                *out += unsafe { rests(left, right, over, rest) };
-            }
-        }
-    }
-    out
+    // SAFETY: as the caller promises.
+    unsafe { store_some(simd, to, sum, lanes) };
 }
 
-/// The products of the last `rest` elements of each stretch.
-#[inline(never)]
-unsafe fn rests(left: *const f32, right: *const f32, over: Stretches, rest: usize) -> f32 {
-    let mut sum = 0.0;
-    for stretch in 0..over.count {
-        let end = stretch * over.pitch + over.len;
-        for p in end - rest..end {
-            // SAFETY: the caller has this element in both rows.
-            sum += unsafe { *left.add(p) * *right.add(p) };
+/// The first `lanes` of a vector, and zeros.
+#[inline(always)]
+pub(super) unsafe fn load_some<S: Simd>(
+    simd: S,
+    from: *const f32,
+    lanes: usize,
+) -> S::f32s {
+    // SAFETY: the caller has `lanes` initialised elements at `from`.
+    unsafe {
+        if lanes == S::F32_LANES {
+            return load::<S>(from);
+        }
+        simd.partial_load_f32s(core::slice::from_raw_parts(from, lanes))
+    }
+}
+
+/// Writes the first `lanes` of a vector.
+#[inline(always)]
+pub(super) unsafe fn store_some<S: Simd>(
+    simd: S,
+    to: *mut f32,
+    value: S::f32s,
+    lanes: usize,
+) {
+    // SAFETY: the caller has room for `lanes` elements at `to`.
+    unsafe {
+        if lanes == S::F32_LANES {
+            store::<S>(to, value);
+        } else {
+            simd.partial_store_f32s(core::slice::from_raw_parts_mut(to, lanes), value);
         }
     }
-    sum
 }
 
 #[inline(always)]
-pub(super) unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
+pub(crate) unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
     // SAFETY: the caller has F32_LANES elements at `from`; f32s is plain data.
     unsafe { from.cast::<S::f32s>().read_unaligned() }
 }

@@ -1,25 +1,21 @@
 //! 2-D convolution with exact gradients, dense, grouped and depthwise.
 //!
-//! Four ways, chosen by the shapes of one image alone: matrix products for 1 x 1 kernels
-//! ([`pointwise`]), sixteen channels side by side for depthwise ones ([`depthwise`]),
-//! [`winograd`] for large 3 x 3 ones, and for everything else, and for the other gradients of
-//! weights, sums of shifted products over a flat copy of the input ([`flat`], [`products`]):
-//! every tap of the kernel reads contiguous memory at one constant offset.
+//! Values lie with their channels last. A convolution is then a product of rows, the patches that
+//! its results read ([`patch`]), with its weights ([`panels`], [`product`], [`weight`]); two
+//! kinds do better: [`depthwise`] ones, and large 3 x 3 ones by [`winograd`]. Which way is
+//! taken depends on the shapes of one image alone.
 
-mod backward_data;
-mod backward_weight;
 mod depthwise;
 mod depthwise_kernel;
 mod epilogue;
-mod flat;
-mod forward;
 mod geometry;
-mod grid;
 pub(crate) mod kernel;
-mod pointwise;
-mod pointwise_weight;
-mod products;
+mod lattice;
+mod panels;
+mod patch;
+mod product;
 pub(crate) mod shared;
+mod weight;
 mod winograd;
 mod winograd_kernel;
 
@@ -30,10 +26,9 @@ use crate::{
     activation::{Bounds, passed},
     batch_norm::fold::Scaled,
     node::{Operator, Way},
-    storage,
+    storage, sums,
 };
 use epilogue::Epilogue;
-use flat::Flat;
 use geometry::Geometry;
 
 /// Strides, zero padding and dilation of a 2-D convolution as (vertical, horizontal).
@@ -101,14 +96,15 @@ pub fn conv2d_activated(
 ) -> Result<Node> {
     let bias_dims = bias.map(|bias| bias.dims());
     let geometry = Geometry::new(x.dims(), w.dims(), bias_dims, conv)?;
-    let (x_values, w_values) = (x.contiguous()?, w.contiguous()?);
-    let bias_values = bias.map(Node::contiguous).transpose()?;
+    let (x_values, w_values) = (x.dense()?, storage::row_major(w)?);
+    let bias_values = bias.map(Node::dense).transpose()?;
     let bounds = activation.bounds();
     let y = {
         let bias = bias_values.as_ref().map(storage::read).transpose()?;
         let epilogue =
             Epilogue { scale: None, shift: bias.as_deref(), added: None, bounds };
-        forward(&geometry, &storage::read(&x_values)?, &storage::read(&w_values)?, epilogue)
+        let w = storage::read_row_major(&w_values)?;
+        forward(&geometry, &storage::read(&x_values)?, &w, epilogue)
     };
     let y = storage::tensor(y, geometry.result())?;
     let clipped = Then { activation, ..Then::NOTHING }.clipped(&y);
@@ -141,22 +137,19 @@ pub fn conv2d_folded(
     then: Then<'_>,
 ) -> Result<Node> {
     let geometry = Geometry::new(x.dims(), w.dims(), Some(&[fold.channels()]), conv)?;
-    let (x_values, w) = (x.contiguous()?, Node::from(w).contiguous()?);
+    let (x_values, w) = (x.dense()?, storage::row_major(w)?);
     then.expect_shape(&geometry.result().into())?;
-    let shortcut = then.shortcut.map(Node::contiguous).transpose()?;
+    let shortcut = then.shortcut.map(Node::dense).transpose()?;
     let bounds = then.activation.bounds();
     let y = {
         let added = shortcut.as_ref().map(storage::read).transpose()?;
         let (scale, shift) = (Some(&fold.scale[..]), Some(&fold.shift[..]));
         let epilogue = Epilogue { scale, shift, added: added.as_deref(), bounds };
-        forward(&geometry, &storage::read(&x_values)?, &storage::read(&w)?, epilogue)
+        let w = storage::read_row_major(&w)?;
+        forward(&geometry, &storage::read(&x_values)?, &w, epilogue)
     };
     let y = storage::tensor(y, geometry.result())?;
-    let end = Scaled {
-        plane: geometry.output_plane(),
-        scale: fold.scale.clone(),
-        clipped: then.clipped(&y),
-    };
+    let end = Scaled { scale: fold.scale.clone(), clipped: then.clipped(&y) };
     let operator = Folded { geometry, w, end };
     let mut arguments = vec![x];
     arguments.extend(then.shortcut);
@@ -164,56 +157,31 @@ pub fn conv2d_folded(
 }
 
 fn forward(geometry: &Geometry, x: &[f32], w: &[f32], epilogue: Epilogue<'_>) -> Vec<f32> {
-    if let Some(dense) = geometry.without_stride() {
-        pointwise::forward(&dense, &pointwise::subsampled(geometry, x), w, epilogue)
-    } else if geometry.is_pointwise() {
-        pointwise::forward(geometry, x, w, epilogue)
-    } else if geometry.is_depthwise() {
+    if geometry.is_depthwise() {
         depthwise::forward(geometry, x, w, epilogue)
     } else if winograd::is_worthwhile(geometry) {
         winograd::forward(geometry, x, w, epilogue)
     } else {
-        forward::forward(geometry, x, w, epilogue)
+        product::forward(geometry, x, w, epilogue)
     }
 }
 
-/// Gradients of `x` and `w`, given for the gradient that is wanted.
-fn backward(
-    geometry: &Geometry,
-    dy: &[f32],
-    w_for_x: Option<&[f32]>,
-    x_for_w: Option<&[f32]>,
-) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
-    if let Some(dense) = geometry.without_stride() {
-        let x = x_for_w.map(|x| pointwise::subsampled(geometry, x));
-        let (dx, dw) = backward(&dense, dy, w_for_x, x.as_deref());
-        return (dx.map(|dx| pointwise::spread(geometry, &dx)), dw);
-    }
-    if geometry.is_pointwise() {
-        return (
-            w_for_x.map(|w| pointwise::backward_data(geometry, dy, w)),
-            x_for_w.map(|x| pointwise_weight::backward_weight(geometry, x, dy)),
-        );
-    }
+fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
     if geometry.is_depthwise() {
-        return (
-            w_for_x.map(|w| depthwise::backward_data(geometry, dy, w)),
-            x_for_w.map(|x| depthwise::backward_weight(geometry, x, dy)),
-        );
+        depthwise::backward_data(geometry, dy, w)
+    } else if winograd::is_worthwhile(geometry) {
+        winograd::backward_data(geometry, dy, w)
+    } else {
+        product::backward_data(geometry, dy, w)
     }
-    let fast = winograd::is_worthwhile(geometry);
-    let dx = w_for_x.filter(|_| fast).map(|w| winograd::backward_data(geometry, dy, w));
-    if dx.is_some() && x_for_w.is_none() || w_for_x.is_none() && x_for_w.is_none() {
-        return (dx, None);
+}
+
+fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    if geometry.is_depthwise() {
+        depthwise::backward_weight(geometry, x, dy)
+    } else {
+        weight::backward_weight(geometry, x, dy)
     }
-    let dy = Flat::new(dy, &backward_data::gradient(geometry));
-    (
-        dx.or_else(|| w_for_x.map(|w| backward_data::backward_data(geometry, &dy, w))),
-        x_for_w.map(|x| {
-            let x = Flat::new(x, &forward::input(geometry));
-            backward_weight::backward_weight(geometry, &x, &dy)
-        }),
-    )
 }
 
 #[derive(Debug)]
@@ -233,19 +201,22 @@ impl Operator for Convolution {
             None => None,
         };
         let dy = storage::read(passed.as_ref().unwrap_or(dy))?;
-        let x = way.wants(1).then(|| way.rows_of(&self.x)).transpose()?;
-        let x = x.as_ref().map(storage::read).transpose()?;
-        let w = storage::read(&self.w)?;
-        let (w_for_x, x_for_w) = (way.wants(0).then_some(&*w), x.as_deref());
-        let (dx, dw) = backward(&geometry, &dy, w_for_x, x_for_w);
-        let mut gradients = vec![
-            dx.map(|dx| storage::tensor(dx, geometry.input())).transpose()?,
-            dw.map(|dw| storage::tensor(dw, self.w.shape())).transpose()?,
-        ];
+        let w = storage::read_row_major(&self.w)?;
+        let dx = || storage::tensor(backward_data(&geometry, &dy, &w), geometry.input());
+        let dw = || {
+            let x = way.rows_of(&self.x)?;
+            let dw = backward_weight(&geometry, &storage::read(&x)?, &dy);
+            storage::tensor_row_major(dw, self.w.shape())
+        };
+        let mut gradients =
+            vec![way.wants(0).then(dx).transpose()?, way.wants(1).then(dw).transpose()?];
         if let Some(bias) = way.argument(2) {
-            let sums = || backward_weight::backward_bias(&geometry, &dy);
             let channels = geometry.result().1;
-            gradients.push(bias.then(|| storage::tensor(sums(), channels)).transpose()?);
+            let db = || {
+                let sums = sums::per_channel([&dy], [], channels, |[d], []| (d, 0.0));
+                storage::tensor(sums.iter().map(|sum| sum.0 as f32).collect(), channels)
+            };
+            gradients.push(bias.then(db).transpose()?);
         }
         Ok(gradients)
     }
@@ -263,10 +234,9 @@ impl Operator for Folded {
         let mut gradients = vec![None];
         if way.wants(0) {
             let geometry = self.geometry.of_batch(dy.dim(0)?);
-            let (w, dy) = (storage::read(&self.w)?, self.end.of_x(dy, way)?);
-            let (dx, _) = backward(&geometry, &storage::read(&dy)?, Some(&w), None);
-            gradients[0] =
-                dx.map(|dx| storage::tensor(dx, geometry.input())).transpose()?;
+            let (w, dy) = (storage::read_row_major(&self.w)?, self.end.of_x(dy, way)?);
+            let dx = backward_data(&geometry, &storage::read(&dy)?, &w);
+            gradients[0] = Some(storage::tensor(dx, geometry.input())?);
         }
         if let Some(shortcut) = way.argument(1) {
             gradients.push(shortcut.then(|| self.end.of_shortcut(dy, way)).transpose()?);

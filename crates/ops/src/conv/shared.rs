@@ -39,16 +39,6 @@ impl<'a> Shared<'a> {
         // SAFETY: as the caller promises.
         unsafe { self.0.add(index) }
     }
-
-    /// Writes one element.
-    ///
-    /// # Safety
-    ///
-    /// It is inside the allocation and nobody else touches it at the same time.
-    pub(crate) unsafe fn write(self, index: usize, value: f32) {
-        // SAFETY: as the caller promises.
-        unsafe { self.0.add(index).write(value) }
-    }
 }
 
 /// A vector of `len` elements that `fill` writes, without writing zeros first.

@@ -7,41 +7,43 @@
 //! ```
 //!
 //! The transforms add, subtract and halve, so that little is lost: the larger tiles, which
-//! save more, lose digits. A tile reads what a tap of a 4 x 4 kernel of stride 2 reads, hence
-//! [`Flat`] lays the input out for it (where an input is infinite, sums of its tile may be NaN). Each result is one chain of operations: it depends
-//! neither on the batch nor on the threads.
+//! save more, lose digits. Where an input is infinite, sums of its tile may be NaN. Each result
+//! is one chain of operations: it depends neither on the batch nor on the threads.
 
 #![expect(unsafe_code, reason = "tasks write disjoint results of one output")]
+
+use core::ops::Range;
 
 use rayon::prelude::*;
 
 use super::{
     epilogue::Epilogue,
-    flat::{Flat, Source},
-    geometry::Geometry,
-    grid::{Grid, Run, Target},
-    kernel::{self, Block, MAX_LANES, MAX_ROWS, Products, VECTORS},
+    geometry::{Axis, Geometry},
+    kernel::{Block, Product, Rows, multiply},
+    lattice::{Lattice, Tap},
+    panels::Panels,
     shared::{Shared, filled},
     winograd_kernel::{FREQUENCIES, transform_input, transform_output, transform_weights},
 };
+use crate::map;
 
 /// Channels on either side, and pixels of a result, from which on the transforms pay.
 const CHANNELS: usize = 64;
-const PIXELS: usize = 100;
-/// Positions of a vector block on the widest machine.
-const WIDTH: usize = VECTORS * MAX_LANES;
+const PIXELS: usize = 25;
+/// Tiles of a task.
+const TILES: usize = 48;
 
 /// Whether this file's way is the one for `geometry`.
 pub(super) fn is_worthwhile(geometry: &Geometry) -> bool {
-    let axis = |axis: super::geometry::Axis| {
+    let axis = |axis: Axis| {
         axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1 && axis.padding <= 2
     };
-    let pixels = geometry.output_plane().min(geometry.input_plane());
+    let pixels = |(_, _, height, width): (usize, usize, usize, usize)| height * width;
     axis(geometry.y)
         && axis(geometry.x)
         && geometry.groups == 1
         && geometry.inputs.min(geometry.outputs) >= CHANNELS
-        && pixels >= PIXELS
+        && pixels(geometry.result()).min(pixels(geometry.input())) >= PIXELS
 }
 
 /// `y[n, o] = epilogue(sum_c sum_k w[o, c, k] * x[n, c, · + k - p])`.
@@ -51,219 +53,211 @@ pub(super) fn forward(
     w: &[f32],
     epilogue: Epilogue<'_>,
 ) -> Vec<f32> {
-    let inputs = geometry.inputs;
-    let kernel = |o: usize, c: usize| {
-        let w = &w[(o * inputs + c) * 9..][..9];
-        core::array::from_fn(|k| w[k])
-    };
-    convolve(&geometry.tiles(), geometry.result(), x, kernel, epilogue)
+    let lattice = Lattice::forward(geometry);
+    let panels = Panels::forward(geometry, &lattice, w);
+    convolve(&lattice, x, &panels, (geometry.inputs, geometry.outputs), epilogue)
 }
 
 /// `dx[n, c] = sum_o sum_k w[o, c, k] * dy[n, o, · - k + p]`: a convolution with the kernel
 /// turned round.
 pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
-    let inputs = geometry.inputs;
-    let kernel = |c: usize, o: usize| {
-        let w = &w[(o * inputs + c) * 9..][..9];
-        core::array::from_fn(|k| w[8 - k])
-    };
-    convolve(&geometry.reversed_tiles(), geometry.input(), dy, kernel, Epilogue::NONE)
+    let lattices = Lattice::backward(geometry);
+    let lattice = lattices.first().expect("a stride of 1 makes one lattice");
+    let panels = Panels::backward(geometry, lattice, w);
+    convolve(lattice, dy, &panels, (geometry.outputs, geometry.inputs), Epilogue::NONE)
 }
 
-/// The convolution of `x` with `kernel(output, input)` into tensors of shape `result`.
+/// The convolution of `x` with the weights of `panels`.
 fn convolve(
-    tiles: &Geometry,
-    result: (usize, usize, usize, usize),
+    lattice: &Lattice,
     x: &[f32],
-    kernel: impl Fn(usize, usize) -> [f32; 9] + Sync,
+    panels: &Panels,
+    (inputs, outputs): (usize, usize),
     epilogue: Epilogue<'_>,
 ) -> Vec<f32> {
-    let block = Block::of_this_machine();
-    let flat = Flat::new(
-        x,
-        &Source {
-            batch: tiles.batch,
-            channels: tiles.inputs,
-            size: (tiles.y.input, tiles.x.input),
-            stride: (2, 2),
-            phases: &tiles.phases,
-            pitch: tiles.pitch,
-            reach: tiles.reach(),
-        },
-    );
-    let (batch, channels, height, width) = result;
-    let target = Target {
-        batch,
-        channels,
-        size: (height, width),
-        stride: (2, 2),
-        phase: (0, 0),
-        pitch: tiles.pitch,
+    let tiles = Tiles::new(lattice);
+    let weights = transformed(panels, inputs);
+    let (count, threads) = (tiles.count(), rayon::current_num_threads());
+    let tasks = count.div_ceil(TILES).next_multiple_of(threads);
+    let each = count.div_ceil(tasks).next_multiple_of(Block::of_this_machine().rows);
+    let sum = Sum { tiles, x, weights, panels, inputs, outputs, epilogue };
+    let len = lattice.positions() * outputs;
+    let fill = |out: Shared<'_>| {
+        (0..count.div_ceil(each)).into_par_iter().for_each_init(
+            || Room::new(each, inputs, panels.width),
+            |room, task| {
+                let tiles = task * each..((task + 1) * each).min(count);
+                // SAFETY: each tile has its own pixels of the result.
+                unsafe { sum.write(tiles, room, out) };
+            },
+        );
     };
-    let sum = Sum {
-        tiles,
-        flat: &flat,
-        grid: Grid::new(&target, block.lanes),
-        weights: weights(tiles.inputs, channels, block.rows, kernel),
-        channels,
-        size: (height, width),
-        epilogue,
-    };
-    // SAFETY: the tiles cover the whole result.
-    unsafe { filled(batch * channels * height * width, |out| sum.write(block, out)) }
+    // SAFETY: the tiles cover the result.
+    unsafe { filled(len, fill) }
 }
 
-/// `G w G^T` in the order the products read them: `[block][frequency][input][row]`.
-fn weights(
-    inputs: usize,
-    outputs: usize,
-    rows: usize,
-    kernel: impl Fn(usize, usize) -> [f32; 9] + Sync,
-) -> Vec<f32> {
-    let panel = inputs * rows;
-    let mut weights = vec![0.0; outputs.div_ceil(rows) * FREQUENCIES * panel];
-    let blocks = weights.par_chunks_mut(FREQUENCIES * panel).enumerate();
-    blocks.for_each(|(block, weights)| {
-        for row in 0..rows.min(outputs - block * rows) {
-            for input in 0..inputs {
-                let transformed = transform_weights(kernel(block * rows + row, input));
-                for (f, value) in transformed.into_iter().enumerate() {
-                    weights[f * panel + input * rows + row] = value;
-                }
-            }
+/// `G w G^T` of all panels: `[panel][frequency][input][column]`.
+fn transformed(panels: &Panels, inputs: usize) -> Vec<f32> {
+    let pitch = inputs * panels.width;
+    map::planes(panels.count * FREQUENCIES * pitch, FREQUENCIES * pitch, |panel, out| {
+        transform_weights(panels.rows(0, panel, 0), out, pitch);
+    })
+}
+
+/// Where the tiles of 2 x 2 results are, and the 4 x 4 pixels that each reads.
+struct Tiles<'a> {
+    lattice: &'a Lattice,
+    /// Rows and columns of tiles in an image.
+    grid: (usize, usize),
+    /// The first pixel that a tile reads, relative to its first result.
+    first: (isize, isize),
+}
+
+impl<'a> Tiles<'a> {
+    fn new(lattice: &'a Lattice) -> Self {
+        let (rows, columns) = lattice.grid;
+        let first = lattice.taps.first().map_or((0, 0), |tap| (tap.row, tap.column));
+        Self { lattice, grid: (rows.div_ceil(2), columns.div_ceil(2)), first }
+    }
+
+    fn count(&self) -> usize {
+        self.lattice.batch * self.grid.0 * self.grid.1
+    }
+
+    /// The numbers of the pixels that tile `tile` reads, and of those it writes.
+    fn pixels(&self, tile: usize) -> ([Option<usize>; FREQUENCIES], [Option<usize>; 4]) {
+        let (rows, columns) = self.grid;
+        let (image, row, column) =
+            (tile / (rows * columns), 2 * (tile / columns % rows), 2 * (tile % columns));
+        let start = super::lattice::Position { image, row, column };
+        let read = core::array::from_fn(|i| {
+            let row = self.first.0 + (i / 4) as isize;
+            let column = self.first.1 + (i % 4) as isize;
+            self.lattice.read(start, &Tap { row, column, element: 0 })
+        });
+        let written = core::array::from_fn(|i| {
+            let (row, column) = (row + i / 2, column + i % 2);
+            let position = super::lattice::Position { image, row, column };
+            let inside = row < self.lattice.grid.0 && column < self.lattice.grid.1;
+            inside.then(|| self.lattice.to.of(position))
+        });
+        (read, written)
+    }
+}
+
+/// What a task needs room for.
+struct Room {
+    /// Transformed inputs, `[frequency][tile][channel]`.
+    inputs: Vec<f32>,
+    /// Their products with the weights of a panel, `[frequency][tile][column]`.
+    products: Vec<f32>,
+    /// Where the products of each tile begin.
+    places: Vec<usize>,
+}
+
+impl Room {
+    fn new(tiles: usize, inputs: usize, width: usize) -> Self {
+        Self {
+            inputs: vec![0.0; FREQUENCIES * tiles * pitch(inputs)],
+            products: vec![0.0; FREQUENCIES * tiles * width],
+            places: (0..tiles).map(|tile| tile * width).collect(),
         }
-    });
-    weights
+    }
+}
+
+/// Values from a transformed tile to the next: rows 4 KiB apart would share few cache lines.
+fn pitch(inputs: usize) -> usize {
+    inputs.next_multiple_of(16) + 16
 }
 
 struct Sum<'a> {
-    tiles: &'a Geometry,
-    flat: &'a Flat,
-    grid: Grid,
+    tiles: Tiles<'a>,
+    x: &'a [f32],
     weights: Vec<f32>,
-    /// Of the result.
-    channels: usize,
-    /// Height and width of the result.
-    size: (usize, usize),
+    panels: &'a Panels,
+    inputs: usize,
+    outputs: usize,
     epilogue: Epilogue<'a>,
-}
-
-/// Memory of a task.
-#[derive(Default)]
-struct Scratch {
-    /// Transformed inputs, `[frequency][input][position]`.
-    inputs: Vec<f32>,
-    /// Their products with the weights, `[frequency][row][position]`.
-    products: Vec<f32>,
 }
 
 impl Sum<'_> {
     /// # Safety
     ///
-    /// `out` has the elements of the result.
-    unsafe fn write(&self, block: Block, out: Shared<'_>) {
-        let groups = self.grid.len().div_ceil(VECTORS);
-        let blocks = self.channels.div_ceil(block.rows);
-        // so many that the last one does not keep the others waiting
-        let wanted = 8 * rayon::current_num_threads();
-        let parts = wanted.div_ceil(groups.max(1)).min(blocks.div_ceil(8)).max(1);
-        (0..groups * parts).into_par_iter().for_each_init(
-            Scratch::default,
-            |scratch, task| {
-                let (part, first) = (task % parts, task / parts * VECTORS);
-                let starts = core::array::from_fn(|v| self.grid.start(first + v));
-                scratch.inputs.resize(FREQUENCIES * self.tiles.inputs * WIDTH, 0.0);
-                // SAFETY: the layout has room for the taps around every position.
+    /// `out` has room for the result, and nobody else touches what these tiles write.
+    unsafe fn write(&self, tiles: Range<usize>, room: &mut Room, out: Shared<'_>) {
+        let &Self { inputs, outputs, .. } = self;
+        let (pitch, width) = (pitch(inputs), self.panels.width);
+        let all = room.places.len();
+        let places = |pixels: [Option<usize>; FREQUENCIES]| {
+            pixels.map(|pixel| pixel.map(|pixel| pixel * inputs))
+        };
+        let mut results = Vec::with_capacity(tiles.len());
+        for (i, tile) in tiles.clone().enumerate() {
+            let (read, written) = self.tiles.pixels(tile);
+            let to = &mut room.inputs[i * pitch..];
+            transform_input(self.x, inputs, places(read), to, all * pitch);
+            results.push(written);
+        }
+        for panel in 0..self.panels.count {
+            let channel = panel * width;
+            let columns = (outputs - channel).min(width);
+            for f in 0..FREQUENCIES {
+                let at = (panel * FREQUENCIES + f) * inputs * width;
+                // SAFETY: there are rows for whole blocks of tiles, a row of the panel for
+                // each input, and room for the products of each tile.
                 unsafe {
-                    transform_input(self.tiles, self.flat, starts, &mut scratch.inputs);
-                };
-                for index in part * blocks / parts..(part + 1) * blocks / parts {
-                    self.multiply(block, index, scratch);
-                    // SAFETY: each group of vectors and block of channels has one task.
-                    unsafe {
-                        self.store(block, (first, index), &mut scratch.products, out);
-                    };
+                    multiply(Product {
+                        rows: room.inputs.as_ptr().add(f * all * pitch),
+                        lie: Rows::Apart(pitch),
+                        panel: self.weights[at..].as_ptr(),
+                        panel_pitch: width,
+                        depth: inputs,
+                        out: room.products.as_mut_ptr().add(f * all * width),
+                        places: &room.places[..tiles.len()],
+                        columns: width,
+                        adds: false,
+                        epilogue: None,
+                    });
                 }
-            },
-        );
-    }
-
-    /// The products of the rows of block `index`, in every frequency.
-    fn multiply(&self, block: Block, index: usize, scratch: &mut Scratch) {
-        let inputs = self.tiles.inputs;
-        let panel = inputs * block.rows;
-        let width = VECTORS * block.lanes;
-        scratch.products.resize(FREQUENCIES * MAX_ROWS * WIDTH, 0.0);
-        let products = scratch.products.as_chunks_mut::<{ MAX_ROWS * WIDTH }>().0;
-        for (f, products) in products.iter_mut().enumerate() {
-            let values = &scratch.inputs[f * inputs * width..][..inputs * width];
-            let at = (index * FREQUENCIES + f) * panel;
-            // SAFETY: `values` has a row of `width` elements for each channel of the panel.
-            unsafe {
-                kernel::products(
-                    Products {
-                        panel: &self.weights[at..at + panel],
-                        values: values.as_ptr(),
-                        stride: width,
-                        kernel: 1,
-                        taps: &[(0, 0)],
-                        starts: core::array::from_fn(|v| v * block.lanes),
-                    },
-                    products,
-                );
             }
-        }
-    }
-
-    /// Writes the results of the vectors from `first` on, of block `index` of the channels.
-    ///
-    /// # Safety
-    ///
-    /// `out` has the elements of the result, and nobody else writes these.
-    unsafe fn store(
-        &self,
-        block: Block,
-        (first, index): (usize, usize),
-        products: &mut [f32],
-        out: Shared<'_>,
-    ) {
-        let width = VECTORS * block.lanes;
-        let (height, columns) = self.size;
-        let plane = height * columns;
-        let row = index * block.rows;
-        transform_output(products, block.rows * width);
-        for r in 0..block.rows.min(self.channels - row) {
-            for v in 0..VECTORS {
-                for run in self.grid.runs(first + v) {
-                    for corner in 0..4 {
-                        let len = self.inside(run, (corner / 2, corner % 2));
-                        let lane = (r * VECTORS + v) * block.lanes + run.lane;
-                        let sums = &products[corner * MAX_ROWS * WIDTH + lane..][..len];
-                        let pixel = run.to + corner / 2 * columns + corner % 2;
-                        let at = (row + r) * plane + pixel;
-                        // SAFETY: `inside` has cut the run at the edges of the result; each
-                        // of its elements has one tile.
-                        unsafe {
-                            self.epilogue.write(row + r, sums, out, at, self.grid.step);
-                        }
-                    }
+            for (i, written) in results.iter().enumerate() {
+                let places =
+                    written.map(|pixel| pixel.map(|pixel| pixel * outputs + channel));
+                let sums = &room.products[i * width..];
+                // SAFETY: the tiles are inside the result, and no two share a pixel.
+                unsafe {
+                    transform_output(
+                        sums,
+                        all * width,
+                        columns,
+                        (out.pointer(0), places),
+                        (self.epilogue, channel),
+                    );
                 }
             }
         }
     }
+}
 
-    /// How many tiles of a run have this corner of theirs inside the result.
-    fn inside(&self, run: &Run, (down, right): (usize, usize)) -> usize {
-        let (height, width) = self.size;
-        let pixel = run.to % (height * width);
-        let (y, x) = (pixel / width, pixel % width);
-        if y + down >= height || x + right >= width {
-            return 0;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_of_one_element_has_the_transform_of_its_place() {
+        // G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1]: its columns, one times another
+        let columns: [[f32; 4]; 3] =
+            [[1.0, 0.5, 0.5, 0.0], [0.0, 0.5, -0.5, 0.0], [0.0, 0.5, 0.5, 1.0]];
+        for element in 0..9 {
+            let mut w = vec![0.0; 9 * 16];
+            w[element * 16 + 3] = 1.0;
+            let mut out = vec![9.0; FREQUENCIES * 16];
+            transform_weights(&w, &mut out, 16);
+            for f in 0..FREQUENCIES {
+                let expected = columns[element / 3][f / 4] * columns[element % 3][f % 4];
+                assert_eq!(out[f * 16 + 3], expected, "{element} {f}");
+                assert_eq!(out[f * 16 + 4], 0.0);
+            }
         }
-        if self.tiles.pitch.is_interleaved() {
-            // a run is one tile of several images
-            return run.len;
-        }
-        run.len.min((width - right - x).div_ceil(2))
     }
 }

@@ -1,4 +1,4 @@
-//! The transforms of F(2 x 2, 3 x 3), many tiles at a time.
+//! The transforms of F(2 x 2, 3 x 3), many channels at a time.
 
 #![expect(unsafe_code, reason = "vectors are loaded and stored without checks")]
 #![expect(
@@ -8,51 +8,43 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::{
-    flat::Flat,
-    geometry::Geometry,
-    kernel::{MAX_LANES, MAX_ROWS, VECTORS, load, store},
-};
+use super::kernel::{load, load_some, store, store_some};
 
 /// Values of a transformed tile.
 pub(super) const FREQUENCIES: usize = 16;
+/// Elements of the kernel.
+pub(super) const ELEMENTS: usize = 9;
+/// Most lanes of a vector.
+const LANES: usize = 16;
 
-/// `G w G^T` of a 3 x 3 kernel, computed in f64.
-pub(super) fn transform_weights(w: [f32; 9]) -> [f32; FREQUENCIES] {
-    let spread = |[a, b, c]: [f64; 3]| {
-        let (even, odd) = (f64::midpoint(a, c), b / 2.0);
-        [a, even + odd, even - odd, c]
-    };
-    let w = w.map(f64::from);
-    let rows: [[f64; 4]; 3] =
-        core::array::from_fn(|i| spread([w[3 * i], w[3 * i + 1], w[3 * i + 2]]));
-    let columns: [[f64; 4]; 4] =
-        core::array::from_fn(|j| spread(core::array::from_fn(|i| rows[i][j])));
-    core::array::from_fn(|f| columns[f % 4][f / 4] as f32)
-}
-
-/// `B^T x B` of the tiles at some positions, of all channels: `[frequency][input][position]`.
+/// `B^T x B` of one tile, of all channels: the values of frequency `f` begin at
+/// `f * pitch` of `out`.
 ///
-/// # Safety
-///
-/// The layout has room for the taps of `tiles` around these positions, and behind them for
-/// whole vectors.
-pub(super) unsafe fn transform_input(
-    tiles: &Geometry,
-    flat: &Flat,
-    starts: [usize; VECTORS],
-    into: &mut [f32],
+/// `pixels` are the places in `x` at which the channels of the tile's pixels begin; outside
+/// of the image there are zeros.
+pub(super) fn transform_input(
+    x: &[f32],
+    channels: usize,
+    pixels: [Option<usize>; FREQUENCIES],
+    out: &mut [f32],
+    pitch: usize,
 ) {
-    assert_eq!(tiles.taps.len(), FREQUENCIES, "a tap each value of a tile");
-    assert!(into.len() >= FREQUENCIES * tiles.inputs * VECTORS * MAX_LANES, "room for all");
-    Arch::new().dispatch(Input { tiles, flat, starts, into });
+    for pixel in pixels.into_iter().flatten() {
+        assert!(pixel + channels <= x.len(), "the pixel is inside the image");
+    }
+    let last = (FREQUENCIES - 1) * pitch + channels.next_multiple_of(LANES);
+    assert!(last <= out.len(), "room for all frequencies");
+    let zeros = [0f32; LANES];
+    Arch::new().dispatch(Input { x, channels, pixels, zeros: &zeros, out, pitch });
 }
 
 struct Input<'a> {
-    tiles: &'a Geometry,
-    flat: &'a Flat,
-    starts: [usize; VECTORS],
-    into: &'a mut [f32],
+    x: &'a [f32],
+    channels: usize,
+    pixels: [Option<usize>; FREQUENCIES],
+    zeros: &'a [f32; LANES],
+    out: &'a mut [f32],
+    pitch: usize,
 }
 
 impl WithSimd for Input<'_> {
@@ -60,26 +52,23 @@ impl WithSimd for Input<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { tiles, flat, starts, into } = self;
-        let width = VECTORS * S::F32_LANES;
-        let pitch = tiles.inputs * width;
-        let offsets: [isize; FREQUENCIES] = core::array::from_fn(|k| {
-            let tap = tiles.taps[k];
-            (tap.phase * flat.phase) as isize + tap.offset
+        let Self { x, channels, pixels, zeros, out, pitch } = self;
+        // a pixel outside stays where it is
+        let from = pixels.map(|pixel| match pixel {
+            Some(at) => (x[at..].as_ptr(), 1),
+            None => (zeros.as_ptr(), 0),
         });
-        for channel in 0..tiles.inputs {
-            let values = flat.at(channel, 0);
-            for (v, start) in starts.into_iter().enumerate() {
-                let from = values.wrapping_add(start);
-                // SAFETY: the caller promises room for the taps.
-                let tile: [S::f32s; FREQUENCIES] = core::array::from_fn(|k| unsafe {
-                    load::<S>(from.wrapping_offset(offsets[k]))
+        for channel in (0..channels).step_by(S::F32_LANES) {
+            let lanes = (channels - channel).min(S::F32_LANES);
+            // SAFETY: `transform_input` has checked both ends.
+            unsafe {
+                let tile: [S::f32s; FREQUENCIES] = core::array::from_fn(|i| {
+                    let (from, step) = from[i];
+                    load_some(simd, from.add(channel * step), lanes)
                 });
                 let tile = both_ways(tile, |x| spread(simd, x));
                 for (f, value) in tile.into_iter().enumerate() {
-                    let at = f * pitch + channel * width + v * S::F32_LANES;
-                    // SAFETY: `into` has room for all frequencies, channels and positions.
-                    unsafe { store::<S>(into.as_mut_ptr().add(at), value) };
+                    store::<S>(out.as_mut_ptr().add(f * pitch + channel), value);
                 }
             }
         }
@@ -105,20 +94,80 @@ fn both_ways<T: Copy>(
     core::array::from_fn(|k| columns[k % 4][k / 4])
 }
 
-/// `A^T m A` of `len` sums of each frequency, in place: the results of the four corners of
-/// a tile take the places of the first four frequencies.
-pub(super) fn transform_output(products: &mut [f32], len: usize) {
-    let frequencies = products.as_chunks::<{ MAX_ROWS * VECTORS * MAX_LANES }>().0.len();
+/// `G w G^T` of many kernels side by side: `w [element][kernel]` to `[frequency][kernel]`,
+/// `pitch` values from one element, and from one frequency, to the next.
+pub(super) fn transform_weights(w: &[f32], out: &mut [f32], pitch: usize) {
+    assert!(pitch.is_multiple_of(LANES), "whole vectors");
     assert!(
-        frequencies >= FREQUENCIES && len <= MAX_ROWS * VECTORS * MAX_LANES,
-        "all sums"
+        w.len() >= ELEMENTS * pitch && out.len() >= FREQUENCIES * pitch,
+        "room for all"
     );
-    Arch::new().dispatch(Output { products, len });
+    Arch::new().dispatch(Weights { w, out, pitch });
+}
+
+struct Weights<'a> {
+    w: &'a [f32],
+    out: &'a mut [f32],
+    pitch: usize,
+}
+
+impl WithSimd for Weights<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { w, out, pitch } = self;
+        let half = simd.splat_f32s(0.5);
+        let spread = |[a, b, c]: [S::f32s; 3]| {
+            let (even, odd) =
+                (simd.mul_f32s(simd.add_f32s(a, c), half), simd.mul_f32s(b, half));
+            [a, simd.add_f32s(even, odd), simd.sub_f32s(even, odd), c]
+        };
+        for at in (0..pitch).step_by(S::F32_LANES) {
+            // SAFETY: `transform_weights` has checked both ends.
+            unsafe {
+                let w: [S::f32s; ELEMENTS] =
+                    core::array::from_fn(|k| load::<S>(w.as_ptr().add(k * pitch + at)));
+                let rows: [[S::f32s; 4]; 3] = core::array::from_fn(|i| {
+                    spread([w[3 * i], w[3 * i + 1], w[3 * i + 2]])
+                });
+                let columns: [[S::f32s; 4]; 4] =
+                    core::array::from_fn(|j| spread([rows[0][j], rows[1][j], rows[2][j]]));
+                for f in 0..FREQUENCIES {
+                    let to = out.as_mut_ptr().add(f * pitch + at);
+                    store::<S>(to, columns[f % 4][f / 4]);
+                }
+            }
+        }
+    }
+}
+
+/// `A^T m A` of one tile, of the `columns` channels of a panel: `m [frequency][column]` lies
+/// `pitch` values from one frequency to the next, and each corner that is inside the result has
+/// its results written to its place.
+///
+/// # Safety
+///
+/// `out` has room for the columns at each of the places, and nobody else touches it there.
+pub(super) unsafe fn transform_output(
+    m: &[f32],
+    pitch: usize,
+    columns: usize,
+    (out, places): (*mut f32, [Option<usize>; 4]),
+    epilogue: (super::epilogue::Epilogue<'_>, usize),
+) {
+    let last = (FREQUENCIES - 1) * pitch + columns.next_multiple_of(LANES);
+    assert!(last <= m.len(), "all frequencies");
+    Arch::new().dispatch(Output { m, pitch, columns, out, places, epilogue });
 }
 
 struct Output<'a> {
-    products: &'a mut [f32],
-    len: usize,
+    m: &'a [f32],
+    pitch: usize,
+    columns: usize,
+    out: *mut f32,
+    places: [Option<usize>; 4],
+    epilogue: (super::epilogue::Epilogue<'a>, usize),
 }
 
 impl WithSimd for Output<'_> {
@@ -126,27 +175,31 @@ impl WithSimd for Output<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        const PITCH: usize = MAX_ROWS * VECTORS * MAX_LANES;
-        let products = self.products.as_mut_ptr();
+        let Self { m, pitch, columns, out, places, epilogue: (epilogue, channel) } = self;
         let gather = |[a, b, c, d]: [S::f32s; 4]| {
             let (even, odd) = (simd.add_f32s(b, c), simd.sub_f32s(b, c));
             [simd.add_f32s(a, even), simd.sub_f32s(odd, d)]
         };
-        for at in (0..self.len).step_by(S::F32_LANES) {
-            // SAFETY: `len` is a whole number of vectors, at most PITCH; there are PITCH
-            // elements of each frequency.
+        for at in (0..columns).step_by(S::F32_LANES) {
+            let lanes = (columns - at).min(S::F32_LANES);
+            // SAFETY: `transform_output` has checked the end of `m`; its caller promises the
+            // places.
             unsafe {
                 let m: [S::f32s; FREQUENCIES] =
-                    core::array::from_fn(|f| load::<S>(products.add(f * PITCH + at)));
+                    core::array::from_fn(|f| load::<S>(m.as_ptr().add(f * pitch + at)));
                 let rows: [[S::f32s; 2]; 4] = core::array::from_fn(|i| {
-                    gather(core::array::from_fn(|j| m[4 * i + j]))
+                    gather([m[4 * i], m[4 * i + 1], m[4 * i + 2], m[4 * i + 3]])
                 });
-                let [left, right] =
-                    core::array::from_fn(|j| gather(core::array::from_fn(|i| rows[i][j])));
-                for (corner, value) in
-                    [left[0], right[0], left[1], right[1]].into_iter().enumerate()
-                {
-                    store::<S>(products.add(corner * PITCH + at), value);
+                let [left, right]: [[S::f32s; 2]; 2] = core::array::from_fn(|j| {
+                    gather([rows[0][j], rows[1][j], rows[2][j], rows[3][j]])
+                });
+                let corners = [left[0], right[0], left[1], right[1]];
+                for (place, value) in places.into_iter().zip(corners) {
+                    if let Some(place) = place {
+                        let place = place + at;
+                        let value = epilogue.of(simd, value, channel + at, place, lanes);
+                        store_some(simd, out.add(place), value, lanes);
+                    }
                 }
             }
         }

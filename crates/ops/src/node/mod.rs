@@ -4,10 +4,12 @@
 //! last gradient is there. Here the first gradient of a value is taken as it comes, and
 //! [`Node::backward`] drops what a step has kept as soon as the step is done.
 
+mod flatten;
+mod gradients;
 mod operator;
 
 use std::{
-    collections::{BTreeMap, HashMap, btree_map::Entry},
+    collections::{BTreeMap, btree_map::Entry},
     ops::Deref,
     sync::{
         Arc,
@@ -17,7 +19,9 @@ use std::{
 
 use candle_core::{Result, Tensor, TensorId, Var, bail};
 
-use crate::{map, storage};
+use crate::storage;
+pub use gradients::Gradients;
+use gradients::add;
 pub(crate) use operator::{Operator, Way};
 
 /// A tensor, and the steps that lead to it from variables.
@@ -27,10 +31,10 @@ pub(crate) use operator::{Operator, Way};
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ops::Node;
+/// use ops::{Activation, Node, activate};
 ///
 /// let x = Tensor::new(&[-1f32, 2.0], &Device::Cpu)?;
-/// let y = ops::relu(&Node::variable(&x))?;
+/// let y = activate(&Node::variable(&x), Activation::Relu)?;
 /// assert_eq!(y.to_vec1::<f32>()?, [0.0, 2.0]);
 /// let gradients = y.backward(&Tensor::new(&[3f32, 4.0], &Device::Cpu)?)?;
 /// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f32>()?, [0.0, 4.0]);
@@ -85,14 +89,13 @@ impl Node {
         Self { value, step: Some(Step::new(Source::Operator { operator, arguments })) }
     }
 
-    /// The values in row-major order; copied only if they do not lie so.
+    /// The values as operators read them, copied only if they do not lie so.
     ///
     /// # Errors
     ///
     /// If they are not f32 on the CPU.
-    pub(crate) fn contiguous(&self) -> Result<Tensor> {
-        storage::expect_f32(&self.value)?;
-        self.value.contiguous()
+    pub(crate) fn dense(&self) -> Result<Tensor> {
+        storage::dense(&self.value)
     }
 
     /// The tensor itself.
@@ -105,18 +108,22 @@ impl Node {
         self.step.is_none()
     }
 
-    /// The same values in the dimensions `0..dim` and one for all the others, as
-    /// `torch.flatten`.
+    /// Some rows of the batch, which may repeat, as a constant.
     ///
     /// # Errors
     ///
-    /// If there is no such dimension, or it is the batch's, which `backward_rows` picks from.
-    pub fn flatten_from(&self, dim: usize) -> Result<Self> {
-        if dim == 0 {
-            bail!("flatten_from expects a dimension behind the batch's, found 0");
+    /// If there is no such row.
+    pub fn rows(&self, rows: &[u32]) -> Result<Self> {
+        self.expect_rows(rows)?;
+        Ok(Self { value: operator::rows(&self.dense()?, rows)?, step: None })
+    }
+
+    fn expect_rows(&self, rows: &[u32]) -> Result<()> {
+        let all = self.value.dim(0)?;
+        match rows.iter().find(|&&row| row as usize >= all) {
+            Some(row) => bail!("expected rows below {all}, found {row}"),
+            None => Ok(()),
         }
-        let value = self.contiguous()?.flatten_from(dim)?;
-        Ok(Self::of(value, &[self], Flatten { dims: self.dims().to_vec() }))
     }
 
     /// The gradients of `Σ gradient ∘ self` by all variables that lead here.
@@ -142,13 +149,11 @@ impl Node {
     ///
     /// If there is no such row, or an operator of training is on the way.
     pub fn backward_rows(self, rows: &[u32], gradient: &Tensor) -> Result<Gradients> {
-        let all = self.value.dim(0)?;
         if rows.is_empty() {
             bail!("backward_rows expects rows, found none");
         }
-        if let Some(row) = rows.iter().find(|&&row| row as usize >= all) {
-            bail!("backward_rows expects rows below {all}, found {row}");
-        }
+        self.expect_rows(rows)?;
+        let all = self.value.dim(0)?;
         // nothing to pick: no copies
         let every =
             rows.len() == all && rows.iter().enumerate().all(|(i, &r)| i == r as usize);
@@ -168,13 +173,14 @@ impl Node {
         let mut gradients = Gradients::default();
         let mut open = BTreeMap::new();
         if let Some(step) = self.step {
-            open.insert(step.number, (step, gradient.contiguous()?));
+            open.insert(step.number, (step, gradient.clone()));
         }
         drop(self.value);
         while let Some((_, (step, dy))) = open.pop_last() {
             match &step.source {
                 Source::Variable(id) => gradients.add(*id, dy)?,
                 Source::Operator { operator, arguments } => {
+                    let dy = storage::dense(&dy)?;
                     let wanted = arguments.iter().map(Option::is_some).collect();
                     let found = operator.backward(&dy, &Way::new(wanted, rows))?;
                     for (step, dx) in arguments.iter().zip(found) {
@@ -217,71 +223,45 @@ impl Deref for Node {
     }
 }
 
-/// The gradients of variables, by the tensor each was made of.
-#[derive(Debug, Default)]
-pub struct Gradients(HashMap<TensorId, Tensor>);
-
-impl Gradients {
-    /// The gradient of this variable; none if the result does not depend on it.
-    pub fn get(&self, variable: &Tensor) -> Option<&Tensor> {
-        self.0.get(&variable.id())
-    }
-
-    fn add(&mut self, id: TensorId, gradient: Tensor) -> Result<()> {
-        let sum = match self.0.remove(&id) {
-            Some(before) => add(&before, &gradient)?,
-            None => gradient,
-        };
-        self.0.insert(id, sum);
-        Ok(())
-    }
-}
-
-fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let sum = map::zip(&storage::read(a)?, &storage::read(b)?, |a, b| a + b);
-    storage::tensor(sum, a.shape())
-}
-
-#[derive(Debug)]
-struct Flatten {
-    dims: Vec<usize>,
-}
-
-impl Operator for Flatten {
-    fn backward(&self, dy: &Tensor, _: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
-        let mut dims = self.dims.clone();
-        dims[0] = dy.dim(0)?;
-        Ok(vec![Some(dy.reshape(dims)?)])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use candle_core::{DType, Device};
 
     use super::*;
+    use crate::{Activation, Fold, Then, activate, batch_norm_eval};
 
     fn values(gradients: &Gradients, x: &Tensor) -> Vec<f32> {
         gradients.get(x).unwrap().to_vec1().unwrap()
     }
 
+    /// The sum of two images.
+    fn add(a: &Node, b: &Node) -> Result<Node> {
+        let [zero, one] = [0f32, 1.0].map(|v| Tensor::new(&[v], &Device::Cpu));
+        let (zero, one) = (zero?, one?);
+        let identity = Fold::new(&one, &zero, &zero, &one, 0.0)?;
+        batch_norm_eval(a, &identity, Then { shortcut: Some(b), ..Then::NOTHING })
+    }
+
     #[test]
     fn a_value_that_is_used_twice_gets_the_sum() -> Result<()> {
-        let x = Tensor::new(&[1f32, -2.0], &Device::Cpu)?;
-        let seed = Tensor::new(&[10f32, 1.0], &Device::Cpu)?;
-        let once = crate::relu(&Node::variable(&x))?;
-        let gradients = crate::add_relu(&once, &once)?.backward(&seed)?;
-        assert_eq!(values(&gradients, &x), [20.0, 0.0]);
+        let x = Tensor::new(&[[[[1f32, -2.0]]]], &Device::Cpu)?;
+        let seed = Tensor::new(&[[[[10f32, 1.0]]]], &Device::Cpu)?;
+        let twice = |gradients: Gradients| -> Result<Vec<f32>> {
+            gradients.get(&x).unwrap().flatten_all()?.to_vec1()
+        };
+        let once = activate(&Node::variable(&x), Activation::Relu)?;
+        assert_eq!(twice(add(&once, &once)?.backward(&seed)?)?, [20.0, 0.0]);
         // two leaves of one variable
         let (a, b) = (Node::variable(&x), Node::variable(&x));
-        assert_eq!(values(&crate::add_relu(&a, &b)?.backward(&seed)?, &x), [20.0, 0.0]);
+        let sum = activate(&add(&a, &b)?, Activation::Relu)?;
+        assert_eq!(twice(sum.backward(&seed)?)?, [20.0, 0.0]);
         Ok(())
     }
 
     #[test]
     fn what_is_made_of_constants_keeps_nothing() -> Result<()> {
         let x = Tensor::new(&[1f32, -2.0], &Device::Cpu)?;
-        let y = crate::relu(&Node::from(&x))?;
+        let y = activate(&Node::from(&x), Activation::Relu)?;
         assert!(y.is_constant());
         assert!(y.backward(&x)?.get(&x).is_none());
         Ok(())
@@ -300,7 +280,7 @@ mod tests {
     #[test]
     fn two_results_of_one_computation_have_gradients_each() -> Result<()> {
         let x = Tensor::new(&[1f32, 2.0], &Device::Cpu)?;
-        let y = crate::relu(&Node::variable(&x))?;
+        let y = activate(&Node::variable(&x), Activation::Relu)?;
         let first = y.clone().backward(&x)?;
         let second = y.backward(&(&x * 2.0)?)?;
         assert_eq!(values(&first, &x), [1.0, 2.0]);

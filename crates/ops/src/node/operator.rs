@@ -36,23 +36,9 @@ impl<'a> Way<'a> {
         self.wanted.get(index).copied()
     }
 
-    /// What there is of each argument: `gradient` where it is wanted.
-    pub(crate) fn each(&self, gradient: &Tensor) -> Vec<Option<Tensor>> {
-        self.wanted.iter().map(|wanted| wanted.then(|| gradient.clone())).collect()
-    }
-
     /// The rows that are taken back, of a tensor that has all of them.
     pub(crate) fn rows_of(&self, tensor: &Tensor) -> Result<Tensor> {
-        let Some(rows) = self.rows else { return Ok(tensor.clone()) };
-        let mut dims = tensor.dims().to_vec();
-        let row = tensor.elem_count() / dims[0];
-        let some = {
-            let values = storage::read(tensor)?;
-            let values = &*values;
-            map::rows(rows, row, values)
-        };
-        dims[0] = rows.len();
-        storage::tensor(some, dims)
+        self.rows.map_or_else(|| Ok(tensor.clone()), |some| rows(tensor, some))
     }
 
     /// The numbers of the rows that are taken back, if they are not all.
@@ -69,4 +55,13 @@ impl<'a> Way<'a> {
         }
         Ok(())
     }
+}
+
+/// Some rows of a dense tensor.
+pub(super) fn rows(tensor: &Tensor, rows: &[u32]) -> Result<Tensor> {
+    let mut dims = tensor.dims().to_vec();
+    let row = tensor.elem_count() / dims[0];
+    let some = map::rows(rows, row, &storage::read(tensor)?);
+    dims[0] = rows.len();
+    storage::tensor(some, dims)
 }

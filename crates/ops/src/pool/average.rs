@@ -2,10 +2,14 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Pool2d, window::Windows};
+use super::{
+    Pool2d,
+    window::{Windows, values},
+};
 use crate::{
     Node, map,
     node::{Operator, Way},
+    simd::{Loop, vectorized},
     storage,
 };
 
@@ -37,7 +41,7 @@ use crate::{
 /// ```
 pub fn avg_pool2d(x: &Node, pool: Pool2d) -> Result<Node> {
     let operator = AvgPool { windows: Windows::new(x, pool)? };
-    let y = operator.forward(&storage::read(&x.contiguous()?)?);
+    let y = operator.forward(&storage::read(&x.dense()?)?);
     Ok(Node::of(storage::tensor(y, operator.windows.shape())?, &[x], operator))
 }
 
@@ -47,68 +51,105 @@ struct AvgPool {
 }
 
 impl AvgPool {
-    fn area(&self) -> f32 {
-        (self.windows.rows.kernel * self.windows.columns.kernel) as f32
-    }
-
-    /// For each output row and each place in its windows, in a fixed order: the range of
-    /// outputs, and the range of inputs that they see there.
-    fn visit(&self, mut f: impl FnMut(std::ops::Range<usize>, std::ops::Range<usize>)) {
-        let Windows { rows, columns, .. } = self.windows;
-        for output in 0..rows.outputs {
-            for row in rows.inputs(output) {
-                for tap in 0..columns.kernel {
-                    let outputs = columns.outputs(tap);
-                    if outputs.is_empty() {
-                        continue;
-                    }
-                    let start = row * columns.size + columns.input(outputs.start, tap);
-                    let shift = output * columns.outputs;
-                    f(
-                        outputs.start + shift..outputs.end + shift,
-                        start..(row + 1) * columns.size,
-                    );
-                }
-            }
-        }
-    }
-
     fn forward(&self, x: &[f32]) -> Vec<f32> {
-        let (input, output) = (self.windows.input(), self.windows.output());
-        let (stride, area) = (self.windows.columns.stride, self.area());
-        map::planes(self.windows.planes() * output, output, |i, y| {
-            let x = &x[i * input..][..input];
-            self.visit(|outputs, inputs| {
-                for (y, x) in y[outputs].iter_mut().zip(x[inputs].iter().step_by(stride)) {
-                    *y += x;
-                }
-            });
-            for y in y {
-                *y /= area;
-            }
+        let windows = self.windows;
+        let (input, outputs) = (windows.input(), windows.rows.outputs);
+        map::planes(windows.batch * windows.output(), windows.output_row(), |i, y| {
+            let (image, row) = (i / outputs, i % outputs);
+            vectorized(OutputRow { windows, row, x: &x[image * input..][..input], y });
         })
     }
 }
 
 impl Operator for AvgPool {
     fn backward(&self, dy: &Tensor, _: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
-        let (input, output) = (self.windows.input(), self.windows.output());
-        let (stride, area) = (self.windows.columns.stride, self.area());
         let windows = Windows { batch: dy.dim(0)?, ..self.windows };
+        let (output, inputs) = (windows.output(), windows.rows.size);
         let dy = storage::read(dy)?;
-        let dx = map::planes(windows.planes() * input, input, |i, dx| {
-            let dy = &dy[i * output..][..output];
-            self.visit(|outputs, inputs| {
-                let dx = dx[inputs].iter_mut().step_by(stride);
-                for (dx, d) in dx.zip(&dy[outputs]) {
-                    *dx += d;
-                }
+        let dx =
+            map::planes(windows.batch * windows.input(), windows.input_row(), |i, dx| {
+                let (image, row) = (i / inputs, i % inputs);
+                vectorized(InputRow {
+                    windows,
+                    row,
+                    dy: &dy[image * output..][..output],
+                    dx,
+                });
             });
-            for dx in dx {
-                *dx /= area;
-            }
-        });
         Ok(vec![Some(storage::tensor(dx, windows.input_shape())?)])
+    }
+}
+
+fn area(windows: &Windows) -> f32 {
+    (windows.rows.kernel * windows.columns.kernel) as f32
+}
+
+/// The averages of a row of windows of the image `x`.
+struct OutputRow<'a> {
+    windows: Windows,
+    row: usize,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl Loop for OutputRow<'_> {
+    type Output = ();
+
+    #[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
+    #[inline(always)]
+    fn run(self) {
+        let Self { windows, row, x, y } = self;
+        let Windows { channels, rows, columns, .. } = windows;
+        let len = windows.input_row();
+        for row in rows.inputs(row) {
+            let x = &x[row * len..][..len];
+            for (j, y) in y.chunks_exact_mut(channels).enumerate() {
+                for x in x[values(columns.inputs(j), channels)].chunks_exact(channels) {
+                    for (y, x) in y.iter_mut().zip(x) {
+                        *y += x;
+                    }
+                }
+            }
+        }
+        let area = area(&windows);
+        for y in y {
+            *y /= area;
+        }
+    }
+}
+
+/// What a row of an image gets from the gradient `dy` of the averages.
+struct InputRow<'a> {
+    windows: Windows,
+    row: usize,
+    dy: &'a [f32],
+    dx: &'a mut [f32],
+}
+
+impl Loop for InputRow<'_> {
+    type Output = ();
+
+    #[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
+    #[inline(always)]
+    fn run(self) {
+        let Self { windows, row, dy, dx } = self;
+        let Windows { channels, rows, columns, .. } = windows;
+        let len = windows.output_row();
+        for output in rows.outputs(row) {
+            let dy = &dy[output * len..][..len];
+            for (j, d) in dy.chunks_exact(channels).enumerate() {
+                let seen = &mut dx[values(columns.inputs(j), channels)];
+                for dx in seen.chunks_exact_mut(channels) {
+                    for (dx, d) in dx.iter_mut().zip(d) {
+                        *dx += d;
+                    }
+                }
+            }
+        }
+        let area = area(&windows);
+        for dx in dx {
+            *dx /= area;
+        }
     }
 }
 
@@ -123,6 +164,21 @@ mod tests {
         let x = Node::from(&Tensor::new(&[[[[9f32, 18.0]]]], &Device::Cpu)?);
         let pool = Pool2d { kernel: (3, 3), stride: (1, 1), padding: (1, 1) };
         assert_eq!(avg_pool2d(&x, pool)?.flatten_all()?.to_vec1::<f32>()?, [3.0, 3.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn channels_are_averaged_apart() -> Result<()> {
+        let first = [[1f32, 3.0, 5.0], [7.0, 9.0, 11.0]];
+        let second = [[0.0, 8.0, 4.0], [4.0, 0.0, 4.0]];
+        let x = Tensor::new(&[[first, second]], &Device::Cpu)?;
+        let pool = Pool2d { kernel: (2, 2), stride: (1, 1), padding: (0, 0) };
+        let y = avg_pool2d(&Node::variable(&x), pool)?;
+        assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [5.0, 7.0, 3.0, 4.0]);
+        let dy = Tensor::new(&[[[[4f32, 8.0]], [[40.0, 80.0]]]], &Device::Cpu)?;
+        let dx = y.backward(&dy)?.get(&x).unwrap().flatten_all()?.to_vec1::<f32>()?;
+        let (first, second) = ([1f32, 3.0, 2.0], [10.0, 30.0, 20.0]);
+        assert_eq!(dx, [first, first, second, second].concat());
         Ok(())
     }
 }

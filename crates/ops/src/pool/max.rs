@@ -41,12 +41,15 @@ use crate::{
 /// ```
 pub fn max_pool2d(x: &Node, pool: Pool2d) -> Result<Node> {
     let windows = Windows::new(x, pool)?;
-    let values = x.contiguous()?;
-    let (input, output) = (windows.input(), windows.output());
+    let values = x.dense()?;
+    let (input, outputs) = (windows.input(), windows.rows.outputs);
     let (y, maxima) = {
         let x = storage::read(&values)?;
-        map::planes_and(windows.planes() * output, output, |i, y, at| {
-            vectorized(Plane { windows, x: &x[i * input..][..input], y, at });
+        let len = windows.batch * windows.output();
+        map::planes_and(len, windows.output_row(), |i, y, at| {
+            let (image, row) = (i / outputs, i % outputs);
+            let x = &x[image * input..][..input];
+            vectorized(Row { windows, row, x, y, at });
         })
     };
     let y = storage::tensor(y, windows.shape())?;
@@ -56,7 +59,7 @@ pub fn max_pool2d(x: &Node, pool: Pool2d) -> Result<Node> {
 #[derive(Debug)]
 struct MaxPool {
     windows: Windows,
-    /// Where in its plane the maximum of each output lies.
+    /// The pixel of its image that the maximum of each output is from.
     maxima: Vec<u32>,
 }
 
@@ -64,73 +67,70 @@ impl Operator for MaxPool {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         let windows = Windows { batch: dy.dim(0)?, ..self.windows };
         let (input, output) = (windows.input(), windows.output());
-        let rows = way.rows();
+        let (channels, rows) = (windows.channels, way.rows());
         let dy = storage::read(dy)?;
-        let dx = map::planes(windows.planes() * input, input, |i, dx| {
-            let (row, channel) = (i / windows.channels, i % windows.channels);
-            let row = rows.map_or(row, |rows| rows[row] as usize);
-            let maxima = &self.maxima[(row * windows.channels + channel) * output..];
-            for (at, d) in maxima.iter().zip(&dy[i * output..][..output]) {
-                dx[*at as usize] += d;
+        let dx = map::planes(windows.batch * input, input, |i, dx| {
+            let image = rows.map_or(i, |rows| rows[i] as usize);
+            let maxima = self.maxima[image * output..][..output].chunks_exact(channels);
+            let dy = dy[i * output..][..output].chunks_exact(channels);
+            for (at, d) in maxima.zip(dy) {
+                for (channel, (at, d)) in at.iter().zip(d).enumerate() {
+                    dx[*at as usize * channels + channel] += d;
+                }
             }
         });
         Ok(vec![Some(storage::tensor(dx, windows.input_shape())?)])
     }
 }
 
-/// Each row of windows in two steps: the maximum of each column, which runs along the
-/// rows of the image, then the maximum of the columns of each window.
-struct Plane<'a> {
+/// The maxima of a row of windows of the image `x`, and the pixels they are from.
+struct Row<'a> {
     windows: Windows,
+    row: usize,
     x: &'a [f32],
     y: &'a mut [f32],
     at: &'a mut [u32],
 }
 
-impl Loop for Plane<'_> {
+impl Loop for Row<'_> {
     type Output = ();
 
     #[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
     #[inline(always)]
     fn run(self) {
-        let Windows { rows, columns, .. } = self.windows;
-        let width = columns.size;
-        let mut highest = vec![0; width];
-        let lines = self.at.chunks_mut(columns.outputs);
-        let pieces = self.y.chunks_mut(columns.outputs).zip(lines);
-        for (output, (y, at)) in pieces.enumerate() {
-            highest.fill(0);
-            for row in rows.inputs(output) {
-                let start = row * width;
-                let pairs = highest.iter_mut().zip(&self.x[start..][..width]);
-                for (i, (highest, x)) in pairs.enumerate() {
-                    *highest = key(*x, (start + i) as u32).max(*highest);
+        let Self { windows, row, x, y, at } = self;
+        let Windows { channels, rows, columns, .. } = windows;
+        let pieces = y.chunks_exact_mut(channels).zip(at.chunks_exact_mut(channels));
+        for (j, (y, at)) in pieces.enumerate() {
+            let first = rows.inputs(row).start * columns.size + columns.inputs(j).start;
+            for row in rows.inputs(row) {
+                for column in columns.inputs(j) {
+                    let pixel = row * columns.size + column;
+                    let x = &x[pixel * channels..][..channels];
+                    if pixel == first {
+                        y.copy_from_slice(x);
+                        at.fill(pixel as u32);
+                    } else {
+                        raise(y, at, x, pixel as u32);
+                    }
                 }
-            }
-            for (j, (y, at)) in y.iter_mut().zip(at).enumerate() {
-                let window = &highest[columns.inputs(j)];
-                *at = place(window.iter().fold(0, |highest, key| highest.max(*key)));
-                *y = self.x[*at as usize];
             }
         }
     }
 }
 
-/// A number above 0 that grows with `x`, NaN being the highest; of equal `x`, the one at
-/// the first place has the greatest. Comparing such numbers takes no branch, which would
-/// be mispredicted half the time.
-#[inline]
-fn key(x: f32, place: u32) -> u64 {
-    // 0 for -0, which is its equal
-    let bits = (x + 0.0).to_bits();
-    // the bits of a float are its order, but for the sign
-    let negative = (bits.cast_signed() >> 31).cast_unsigned();
-    let order = if x.is_nan() { u32::MAX } else { bits ^ (negative | 1 << 31) };
-    u64::from(order) << 32 | u64::from(!place)
-}
-
-fn place(key: u64) -> u32 {
-    !(key as u32)
+/// Raises each maximum that is exceeded by the value of its channel at `pixel`.
+#[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
+#[inline(always)]
+fn raise(maxima: &mut [f32], at: &mut [u32], x: &[f32], pixel: u32) {
+    for ((highest, at), x) in maxima.iter_mut().zip(at).zip(x) {
+        // no branch, which would be mispredicted half the time and keep the loop narrow;
+        // only the first NaN exceeds
+        let nan = x.is_nan() & !highest.is_nan();
+        let higher = (*x > *highest) | nan;
+        *highest = if higher { *x } else { *highest };
+        *at = if higher { pixel } else { *at };
+    }
 }
 
 #[cfg(test)]
@@ -155,12 +155,37 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_ordered_as_the_numbers() {
+    fn maxima_are_ordered_as_the_numbers() -> Result<()> {
         let low = f32::NEG_INFINITY;
-        let x = [low, -2.0, -1.0, -1e-40, 0.0, 1e-40, 1.0, 2.0, f32::INFINITY, -f32::NAN];
-        assert!(x.windows(2).all(|x| key(x[0], 0) < key(x[1], 1)));
-        assert_eq!(key(-0.0, 5), key(0.0, 5));
-        assert!(key(1.0, 5) > key(1.0, 6) && place(key(1.0, 5)) == 5);
+        let mut x = [low, -2.0, -1.0, -1e-40, 0.0, 1e-40, 2.0, f32::INFINITY, -f32::NAN];
+        let pairs = Pool2d { kernel: (1, 2), stride: (1, 1), padding: (0, 0) };
+        let mut expected = [1f32; 9];
+        expected[0] = 0.0;
+        assert_eq!(gradient(&Tensor::new(&[[[x]]], &Device::Cpu)?, pairs)?, expected);
+        x.reverse();
+        expected.reverse();
+        assert_eq!(gradient(&Tensor::new(&[[[x]]], &Device::Cpu)?, pairs)?, expected);
+        for equal in [[-0f32, 0.0], [0.0, -0.0], [f32::NAN, -f32::NAN]] {
+            let x = Tensor::new(&[[[equal]]], &Device::Cpu)?;
+            assert_eq!(gradient(&x, pairs)?, [1.0, 0.0]);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn channels_have_maxima_of_their_own() -> Result<()> {
+        let first = [[1f32, 5.0, 2.0], [4.0, 3.0, 6.0]];
+        let second = [[9.0, 0.0, 7.0], [0.0, 8.0, 0.0]];
+        let x = Tensor::new(&[[first, second]], &Device::Cpu)?;
+        let pool = Pool2d { kernel: (2, 2), stride: (1, 1), padding: (0, 0) };
+        let y = max_pool2d(&Node::variable(&x), pool)?;
+        assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [5.0, 6.0, 9.0, 8.0]);
+        let dy = Tensor::new(&[[[[1f32, 2.0]], [[3.0, 4.0]]]], &Device::Cpu)?;
+        let dx = y.backward(&dy)?.get(&x).unwrap().flatten_all()?.to_vec1::<f32>()?;
+        let first = [0f32, 1.0, 0.0, 0.0, 0.0, 2.0];
+        let second = [3.0, 0.0, 0.0, 0.0, 4.0, 0.0];
+        assert_eq!(dx, [first, second].concat());
+        Ok(())
     }
 
     #[test]

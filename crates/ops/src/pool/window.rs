@@ -38,20 +38,15 @@ impl Axis {
         start.saturating_sub(self.padding)..end
     }
 
-    /// The outputs whose window has an input, not padding, at place `tap`.
-    pub(super) fn outputs(&self, tap: usize) -> Range<usize> {
-        let start = self.padding.saturating_sub(tap).div_ceil(self.stride);
-        let end = (self.size + self.padding).saturating_sub(tap).div_ceil(self.stride);
-        start..end.min(self.outputs).max(start)
-    }
-
-    /// The input at place `tap` of output `output`, which must be one.
-    pub(super) fn input(&self, output: usize, tap: usize) -> usize {
-        output * self.stride + tap - self.padding
+    /// The outputs whose window covers input `input`.
+    pub(super) fn outputs(&self, input: usize) -> Range<usize> {
+        let place = input + self.padding;
+        let start = (place + 1).saturating_sub(self.kernel).div_ceil(self.stride);
+        start..(place / self.stride + 1).min(self.outputs)
     }
 }
 
-/// Both axes of a pooling layer, and how many planes it works on.
+/// Both axes of a pooling layer, and how many images and channels it works on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Windows {
     pub(super) batch: usize,
@@ -68,18 +63,24 @@ impl Windows {
         Ok(Self { batch, channels, rows, columns })
     }
 
-    /// Values of an input plane.
+    /// Values of a row of an input image.
+    pub(super) fn input_row(&self) -> usize {
+        self.columns.size * self.channels
+    }
+
+    /// Values of an input image.
     pub(super) fn input(&self) -> usize {
-        self.rows.size * self.columns.size
+        self.rows.size * self.input_row()
     }
 
-    /// Values of an output plane.
+    /// Values of a row of an output image.
+    pub(super) fn output_row(&self) -> usize {
+        self.columns.outputs * self.channels
+    }
+
+    /// Values of an output image.
     pub(super) fn output(&self) -> usize {
-        self.rows.outputs * self.columns.outputs
-    }
-
-    pub(super) fn planes(&self) -> usize {
-        self.batch * self.channels
+        self.rows.outputs * self.output_row()
     }
 
     pub(super) fn input_shape(&self) -> Shape {
@@ -89,6 +90,11 @@ impl Windows {
     pub(super) fn shape(&self) -> Shape {
         (self.batch, self.channels, self.rows.outputs, self.columns.outputs).into()
     }
+}
+
+/// Where the values of some pixels lie, the channels of a pixel being side by side.
+pub(super) fn values(pixels: Range<usize>, channels: usize) -> Range<usize> {
+    pixels.start * channels..pixels.end * channels
 }
 
 #[cfg(test)]
@@ -104,11 +110,10 @@ mod tests {
             let by_output: Vec<_> = (0..axis.outputs)
                 .flat_map(|o| axis.inputs(o).map(move |i| (o, i)))
                 .collect();
-            let mut by_tap: Vec<_> = (0..kernel)
-                .flat_map(|t| axis.outputs(t).map(move |o| (o, axis.input(o, t))))
-                .collect();
-            by_tap.sort_unstable();
-            assert_eq!(by_output, by_tap, "{size} {kernel} {stride} {padding}");
+            let mut by_input: Vec<_> =
+                (0..size).flat_map(|i| axis.outputs(i).map(move |o| (o, i))).collect();
+            by_input.sort_unstable();
+            assert_eq!(by_output, by_input, "{size} {kernel} {stride} {padding}");
         }
         Ok(())
     }

@@ -1,0 +1,164 @@
+//! The gradient of the weights: what every tap reads, times the gradient of the result.
+
+#![expect(unsafe_code, reason = "the sums are written once, by several threads")]
+
+use core::ops::Range;
+
+use rayon::prelude::*;
+
+use super::{
+    geometry::Geometry,
+    kernel::{Block, PITCH, Product, Rows, multiply},
+    lattice::Lattice,
+    patch::Patches,
+    shared::{Shared, filled},
+};
+use crate::{map, turn::Matrix};
+
+/// Positions that are summed at a time.
+const POSITIONS: usize = 128;
+/// Values of a patch that a task takes.
+const COLUMNS: usize = 256;
+const _: () = assert!(COLUMNS <= PITCH, "room for a part of a patch");
+/// Tasks from which on the positions are not shared among more, and the least that a task has.
+const TASKS: usize = 16;
+const SHARE: usize = 1024;
+
+/// `dw[o, c, k] = sum over images and positions of dy[o] * x[c]`, the latter under tap `k`.
+pub(super) fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    let lattice = Lattice::forward(geometry);
+    let sums = Sums::new(geometry, &lattice, x, dy);
+    let &Geometry { inputs, outputs, groups, .. } = geometry;
+    let (elements, row) = (geometry.elements(), geometry.elements() * inputs);
+    let size = groups * outputs * row;
+    // SAFETY: each task writes its columns of all rows of its share.
+    let parts = unsafe { filled(sums.shares * size, |out| sums.write(out)) };
+    map::planes(size, row, |output, dw| {
+        let mut sum = parts[output * row..][..row].to_vec();
+        for part in parts[size..].chunks_exact(size) {
+            let part = &part[output * row..][..row];
+            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        }
+        let sum = Matrix { values: &sum, pitch: inputs };
+        sum.turn((elements, inputs), dw, |input| input * elements);
+    })
+}
+
+/// Sums `[share][group][output][value of a patch]`.
+struct Sums<'a> {
+    geometry: &'a Geometry,
+    lattice: &'a Lattice,
+    x: &'a [f32],
+    dy: &'a [f32],
+    /// Parts of the positions that are summed apart; a number that the sizes alone determine,
+    /// so that the order of the sums does not depend on the threads.
+    shares: usize,
+    /// Parts of a patch.
+    columns: usize,
+}
+
+/// What a task needs room for.
+struct Room {
+    gathered: Vec<f32>,
+    turned: Vec<f32>,
+    places: Vec<usize>,
+}
+
+impl<'a> Sums<'a> {
+    fn new(
+        geometry: &'a Geometry,
+        lattice: &'a Lattice,
+        x: &'a [f32],
+        dy: &'a [f32],
+    ) -> Self {
+        let columns = (geometry.elements() * geometry.inputs).div_ceil(COLUMNS);
+        let most = lattice.positions().div_ceil(SHARE);
+        let shares = TASKS.div_ceil(columns * geometry.groups).clamp(1, most);
+        Self { geometry, lattice, x, dy, shares, columns }
+    }
+
+    /// # Safety
+    ///
+    /// `out` has room for all sums, and nobody else touches it.
+    unsafe fn write(&self, out: Shared<'_>) {
+        let &Geometry { inputs, outputs, groups, .. } = self.geometry;
+        let rows = Block::of_this_machine().rows;
+        let depth = self.geometry.elements() * inputs;
+        let positions = self.lattice.positions();
+        let (share, columns) =
+            (positions.div_ceil(self.shares), depth.div_ceil(self.columns));
+        let room = || Room {
+            gathered: vec![0.0; POSITIONS * PITCH],
+            turned: vec![0.0; outputs.next_multiple_of(rows) * POSITIONS],
+            places: (0..outputs).map(|output| output * depth).collect(),
+        };
+        let tasks = self.shares * groups * self.columns;
+        (0..tasks).into_par_iter().for_each_init(room, |room, task| {
+            let first = task % self.columns * columns;
+            let (part, group) =
+                (task / self.columns / groups, task / self.columns % groups);
+            let positions =
+                (part * share).min(positions)..((part + 1) * share).min(positions);
+            // SAFETY: the room of this task alone.
+            let out =
+                unsafe { out.pointer((part * groups + group) * outputs * depth + first) };
+            let columns = first..(first + columns).min(depth);
+            // SAFETY: the columns of all outputs of this share and group.
+            unsafe { self.task(out, group, positions, columns, room) };
+        });
+    }
+
+    unsafe fn task(
+        &self,
+        out: *mut f32,
+        group: usize,
+        positions: Range<usize>,
+        columns: Range<usize>,
+        room: &mut Room,
+    ) {
+        let &Geometry { inputs, outputs, groups, .. } = self.geometry;
+        let block = Block::of_this_machine();
+        let channels = (groups * inputs, inputs, group);
+        let patches = Patches::new(self.lattice, self.x, channels);
+        let Room { gathered, turned, places } = room;
+        let mut start = positions.start;
+        loop {
+            let end = (start + POSITIONS).min(positions.end);
+            let count = end - start;
+            patches.gather(start..end, columns.clone(), gathered, PITCH);
+            for (i, turned) in turned.chunks_mut(block.rows * count).enumerate() {
+                let first = i * block.rows;
+                let Some(some) = outputs.checked_sub(first).filter(|&some| some > 0) else {
+                    break;
+                };
+                let some = some.min(block.rows);
+                for (p, turned) in (start..end).zip(turned.chunks_mut(block.rows)) {
+                    let dy = &self.dy[(p * groups + group) * outputs + first..][..some];
+                    turned[..some].copy_from_slice(dy);
+                }
+            }
+            for column in (0..columns.len()).step_by(block.columns) {
+                // SAFETY: all outputs' blocks have been turned, and the gathered rows are wide
+                // enough for whole panels.
+                unsafe {
+                    multiply(Product {
+                        rows: turned.as_ptr(),
+                        lie: Rows::Turned,
+                        panel: gathered.as_ptr().add(column),
+                        panel_pitch: PITCH,
+                        depth: count,
+                        out: out.add(column),
+                        places,
+                        columns: (columns.len() - column).min(block.columns),
+                        adds: start > positions.start,
+                        epilogue: None,
+                    });
+                }
+            }
+            if end == positions.end {
+                return;
+            }
+            start = end;
+        }
+    }
+}
