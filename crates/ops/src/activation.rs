@@ -100,14 +100,15 @@ impl Bounds {
 pub fn activate(x: &Node, activation: Activation) -> Result<Node> {
     let bounds = activation.bounds();
     let values = x.dense()?;
-    let y = map::map(&storage::read(&values)?, |x| bounds.clip(x));
+    let y = map::map(&storage::read(&values)?, move |x| bounds.clip(x));
     let y = storage::tensor(y, x.shape())?;
     Ok(Node::of(y.clone(), &[x], Clip { y, bounds }))
 }
 
 /// The gradient of what `bounds` made `y` of.
 pub(crate) fn passed(y: &Tensor, dy: &Tensor, bounds: Bounds) -> Result<Tensor> {
-    let dx = map::zip(&storage::read(y)?, &storage::read(dy)?, |y, d| bounds.pass(y, d));
+    let dx =
+        map::zip(&storage::read(y)?, &storage::read(dy)?, move |y, d| bounds.pass(y, d));
     storage::tensor(dx, y.shape())
 }
 

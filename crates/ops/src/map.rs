@@ -15,22 +15,27 @@ const GRAIN: usize = 1 << 14;
 const PERIOD: usize = 512;
 
 /// `f` of every value.
-pub(crate) fn map(x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
-    per_channel([x], [], |[v], []| f(v))
+pub(crate) fn map(x: &[f32], f: impl Fn(f32) -> f32 + Copy + Sync) -> Vec<f32> {
+    per_channel([x], [], move |[v], []| f(v))
 }
 
 /// `f` of every pair of values.
-pub(crate) fn zip(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f32> {
-    per_channel([a, b], [], |[a, b], []| f(a, b))
+pub(crate) fn zip(
+    a: &[f32],
+    b: &[f32],
+    f: impl Fn(f32, f32) -> f32 + Copy + Sync,
+) -> Vec<f32> {
+    per_channel([a, b], [], move |[a, b], []| f(a, b))
 }
 
 /// `f` of the values of several arrays at one place, and of the parameters of its channel.
 ///
-/// The arrays are pixels of as many values as each of the parameters has.
+/// The arrays are pixels of as many values as each of the parameters has. What `f` captures it
+/// should own: behind a reference it would be read again for every value.
 pub(crate) fn per_channel<const N: usize, const M: usize>(
     arrays: [&[f32]; N],
     parameters: [&[f32]; M],
-    f: impl Fn([f32; N], [f32; M]) -> f32 + Sync,
+    f: impl Fn([f32; N], [f32; M]) -> f32 + Copy + Sync,
 ) -> Vec<f32> {
     let len = arrays[0].len();
     assert!(arrays.iter().all(|array| array.len() == len), "tensors of one shape");
@@ -46,7 +51,7 @@ pub(crate) fn per_channel<const N: usize, const M: usize>(
     values.par_chunks_mut(size).enumerate().for_each(|(i, out)| {
         let arrays = arrays.map(|array| &array[i * size..][..out.len()]);
         let parameters = parameters.each_ref().map(Vec::as_slice);
-        vectorized(Each { out, arrays, parameters, period, f: &f });
+        vectorized(Each { out, arrays, parameters, period, f });
     });
     initialized(values)
 }
@@ -92,7 +97,7 @@ struct Each<'a, F, const N: usize, const M: usize> {
     arrays: [&'a [f32]; N],
     parameters: [&'a [f32]; M],
     period: usize,
-    f: &'a F,
+    f: F,
 }
 
 impl<F, const N: usize, const M: usize> Loop for Each<'_, F, N, M>

@@ -42,7 +42,8 @@ pub fn normalize(x: &Node, mean: &[f32; 3], std: &[f32; 3]) -> Result<Node> {
     }
     let values = x.dense()?;
     let values = storage::read(&values)?;
-    let y = map::per_channel([&values], [mean, std], |[x], [mean, std]| (x - mean) / std);
+    let y =
+        map::per_channel([&values], [mean, std], move |[x], [mean, std]| (x - mean) / std);
     Ok(Node::of(storage::tensor(y, x.shape())?, &[x], Normalize { std: *std }))
 }
 
@@ -53,7 +54,8 @@ struct Normalize {
 
 impl Operator for Normalize {
     fn backward(&self, dy: &Tensor, _: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
-        let dx = map::per_channel([&storage::read(dy)?], [&self.std], |[d], [std]| d / std);
+        let dx =
+            map::per_channel([&storage::read(dy)?], [&self.std], move |[d], [std]| d / std);
         Ok(vec![Some(storage::tensor(dx, dy.shape())?)])
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn per_channel<const N: usize, const M: usize>(
     arrays: [&[f32]; N],
     parameters: [&[f32]; M],
     channels: usize,
-    f: impl Fn([f32; N], [f32; M]) -> (f32, f32) + Sync,
+    f: impl Fn([f32; N], [f32; M]) -> (f32, f32) + Copy + Sync,
 ) -> Vec<(f64, f64)> {
     let len = arrays[0].len();
     assert!(arrays.iter().all(|array| array.len() == len), "tensors of one shape");
@@ -42,7 +42,7 @@ pub(crate) fn per_channel<const N: usize, const M: usize>(
     blocks.par_chunks_mut(2 * channels).enumerate().for_each(|(i, sums)| {
         let (first, second) = sums.split_at_mut(channels);
         let arrays = arrays.map(|array| &array[i * size..len.min((i + 1) * size)]);
-        vectorized(Block { first, second, arrays, parameters, f: &f });
+        vectorized(Block { first, second, arrays, parameters, f });
     });
     let mut sums = vec![0f64; 2 * channels];
     for block in blocks.chunks_exact(2 * channels) {
@@ -58,12 +58,12 @@ struct Block<'a, F, const N: usize, const M: usize> {
     second: &'a mut [f64],
     arrays: [&'a [f32]; N],
     parameters: [&'a [f32]; M],
-    f: &'a F,
+    f: F,
 }
 
 impl<F, const N: usize, const M: usize> Loop for Block<'_, F, N, M>
 where
-    F: Fn([f32; N], [f32; M]) -> (f32, f32),
+    F: Fn([f32; N], [f32; M]) -> (f32, f32) + Copy,
 {
     type Output = ();
 
@@ -82,13 +82,13 @@ where
 
 impl<F, const N: usize, const M: usize> Block<'_, F, N, M>
 where
-    F: Fn([f32; N], [f32; M]) -> (f32, f32),
+    F: Fn([f32; N], [f32; M]) -> (f32, f32) + Copy,
 {
     /// Adds a few pixels of the channels from `channel` on, `L` channels at a time, and
     /// gives the first channel of the fewer that are left.
     #[inline(always)]
     fn add<const L: usize>(&mut self, pixels: (usize, usize), mut channel: usize) -> usize {
-        let channels = self.first.len();
+        let (channels, f) = (self.first.len(), self.f);
         while channel + L <= channels {
             let parameters = self.parameters.map(|values| &values[channel..channel + L]);
             let (mut u, mut v) = ([0f32; L], [0f32; L]);
@@ -97,7 +97,7 @@ where
                 let arrays = self.arrays.map(|values| &values[at..at + L]);
                 for i in 0..L {
                     let values = arrays.map(|values| values[i]);
-                    let (a, b) = (self.f)(values, parameters.map(|values| values[i]));
+                    let (a, b) = f(values, parameters.map(|values| values[i]));
                     u[i] += a;
                     v[i] += b;
                 }

@@ -43,10 +43,11 @@ impl Channel {
     pub(super) fn of_all(x: &[f32], shape: Pixels, eps: f64) -> Vec<Self> {
         // relative to some value of the channel: no cancellation when all are alike
         let origins = &x[..shape.channels];
-        let sums = sums::per_channel([x], [origins], shape.channels, |[v], [origin]| {
-            let d = v - origin;
-            (d, d * d)
-        });
+        let sums =
+            sums::per_channel([x], [origins], shape.channels, move |[v], [origin]| {
+                let d = v - origin;
+                (d, d * d)
+            });
         let channels = origins.iter().zip(sums);
         channels.map(|(origin, sums)| Self::new(*origin, sums, shape.count, eps)).collect()
     }

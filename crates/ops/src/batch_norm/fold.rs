@@ -112,14 +112,14 @@ pub fn batch_norm_eval(x: &Node, fold: &Fold, then: Then<'_>) -> Result<Node> {
         let added = added.as_ref().map(storage::read).transpose()?;
         let parameters: [&[f32]; 2] = [&fold.scale, &fold.shift];
         match added.as_deref() {
-            None => map::per_channel([&x], parameters, |[x], [scale, shift]| {
+            None => map::per_channel([&x], parameters, move |[x], [scale, shift]| {
                 bounds.clip(x * scale + shift)
             }),
-            Some(added) => {
-                map::per_channel([&x, added], parameters, |[x, added], [scale, shift]| {
-                    bounds.clip(x * scale + shift + added)
-                })
-            }
+            Some(added) => map::per_channel(
+                [&x, added],
+                parameters,
+                move |[x, added], [scale, shift]| bounds.clip(x * scale + shift + added),
+            ),
         }
     };
     let y = storage::tensor(y, x.shape())?;
@@ -142,11 +142,13 @@ impl Scaled {
     pub(crate) fn of_x(&self, dy: &Tensor, way: &Way<'_>) -> Result<Tensor> {
         let values = storage::read(dy)?;
         let dx = match &self.clipped {
-            None => map::per_channel([&values], [&self.scale], |[d], [scale]| d * scale),
+            None => {
+                map::per_channel([&values], [&self.scale], move |[d], [scale]| d * scale)
+            }
             Some((y, bounds)) => {
                 let (y, bounds) = (way.rows_of(y)?, *bounds);
                 let y = storage::read(&y)?;
-                map::per_channel([&y, &values], [&self.scale], |[y, d], [scale]| {
+                map::per_channel([&y, &values], [&self.scale], move |[y, d], [scale]| {
                     bounds.pass(y, d) * scale
                 })
             }

@@ -23,9 +23,11 @@ pub(super) fn forward(
     let parameters: [&[f32]; 3] = [&mean, &scale, beta];
     let normalized = |x: f32, [mean, scale, beta]: [f32; 3]| (x - mean) * scale + beta;
     match shortcut {
-        None => map::per_channel([x], parameters, |[x], p| bounds.clip(normalized(x, p))),
+        None => {
+            map::per_channel([x], parameters, move |[x], p| bounds.clip(normalized(x, p)))
+        }
         Some(shortcut) => {
-            map::per_channel([x, shortcut], parameters, |[x, shortcut], p| {
+            map::per_channel([x, shortcut], parameters, move |[x, shortcut], p| {
                 bounds.clip(normalized(x, p) + shortcut)
             })
         }
@@ -66,11 +68,11 @@ impl BatchNorm {
         let Arrays { dy, x, clipped } = arrays;
         let (mean, count) = (means(&self.channels), self.channels.len());
         let sums = match clipped {
-            None => sums::per_channel([dy, x], [&mean], count, |[d, x], [mean]| {
+            None => sums::per_channel([dy, x], [&mean], count, move |[d, x], [mean]| {
                 (d, d * (x - mean))
             }),
             Some((y, bounds)) => {
-                sums::per_channel([dy, x, y], [&mean], count, |[d, x, y], [mean]| {
+                sums::per_channel([dy, x, y], [&mean], count, move |[d, x, y], [mean]| {
                     let d = bounds.pass(y, d);
                     (d, d * (x - mean))
                 })
@@ -95,9 +97,9 @@ impl BatchNorm {
             scale * (d - shift - (x - mean) * slope)
         };
         match clipped {
-            None => map::per_channel([dy, x], parameters, |[d, x], p| dx(d, x, p)),
+            None => map::per_channel([dy, x], parameters, move |[d, x], p| dx(d, x, p)),
             Some((y, bounds)) => {
-                map::per_channel([dy, x, y], parameters, |[d, x, y], p| {
+                map::per_channel([dy, x, y], parameters, move |[d, x, y], p| {
                     dx(bounds.pass(y, d), x, p)
                 })
             }

@@ -1,5 +1,6 @@
 //! What is made of each sum of products before it is written.
 
+#![expect(unsafe_code, reason = "vectors are loaded without checks")]
 #![expect(
     clippy::inline_always,
     reason = "code that is not inlined does not see the instruction set that was chosen"
@@ -7,6 +8,7 @@
 
 use pulp::Simd;
 
+use super::kernel::load_some;
 use crate::activation::Bounds;
 
 /// `clip(sum * scale[channel] + shift[channel] + added)`, rounded after each step.
@@ -37,8 +39,11 @@ impl Epilogue<'_> {
         place: usize,
         lanes: usize,
     ) -> S::f32s {
-        let load =
-            |values: &[f32], at: usize| simd.partial_load_f32s(&values[at..at + lanes]);
+        let load = |values: &[f32], at: usize| {
+            let values = &values[at..at + lanes];
+            // SAFETY: it has `lanes` values.
+            unsafe { load_some(simd, values.as_ptr(), lanes) }
+        };
         if let Some(scale) = self.scale {
             sum = simd.mul_f32s(sum, load(scale, channel));
         }

@@ -46,6 +46,9 @@ const fn rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 12 } else { 6 }
 }
 
+/// Rows that are reached from one pointer.
+const NEAR: usize = 3;
+
 /// How the left operand lies; what is known when this is compiled is fast.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rows {
@@ -142,19 +145,22 @@ unsafe fn multiply_block<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     step: usize,
 ) {
     let mut sums = [[simd.splat_f32s(0.0); COLUMNS]; ROWS];
-    let (mut values, mut panel) = (product.rows, product.panel);
+    // few pointers, and no more than twice the pitch from one of them: an address of one operand
+    let mut values: [*const f32; ROWS] =
+        core::array::from_fn(|row| product.rows.wrapping_add(row / NEAR * NEAR * pitch));
+    let mut panel = product.panel;
     for _ in 0..product.depth {
         // SAFETY: `depth` values of ROWS rows, and as many rows of the panel.
         unsafe {
             let x: [S::f32s; COLUMNS] =
                 core::array::from_fn(|v| load::<S>(panel.add(v * S::F32_LANES)));
             for (row, sums) in sums.iter_mut().enumerate() {
-                let value = simd.splat_f32s(*values.add(row * pitch));
+                let value = simd.splat_f32s(*values[row].add(row % NEAR * pitch));
                 for (sum, x) in sums.iter_mut().zip(x) {
                     *sum = simd.mul_add_e_f32s(value, x, *sum);
                 }
             }
-            values = values.add(step);
+            values = values.map(|values| values.add(step));
             panel = panel.add(product.panel_pitch);
         }
     }

@@ -14,6 +14,7 @@ mod lattice;
 mod panels;
 mod patch;
 mod product;
+mod scratch;
 pub(crate) mod shared;
 mod weight;
 mod winograd;
@@ -213,7 +214,7 @@ impl Operator for Convolution {
         if let Some(bias) = way.argument(2) {
             let channels = geometry.result().1;
             let db = || {
-                let sums = sums::per_channel([&dy], [], channels, |[d], []| (d, 0.0));
+                let sums = sums::per_channel([&dy], [], channels, move |[d], []| (d, 0.0));
                 storage::tensor(sums.iter().map(|sum| sum.0 as f32).collect(), channels)
             };
             gradients.push(bias.then(db).transpose()?);

@@ -1,79 +1,77 @@
 //! Weights in the order in which products read them.
 
-use super::{geometry::Geometry, kernel::Block, lattice::Lattice};
-use crate::{map, turn::Matrix};
+use rayon::prelude::*;
 
-/// Panels of [`Block::columns`] neighbouring results each: `[group][panel][row][column]`,
-/// with zeros behind the last result, and a row for each value of a patch.
-pub(super) struct Panels {
-    values: Vec<f32>,
-    /// Rows of a panel.
-    pub(super) depth: usize,
-    /// Columns of a panel.
-    pub(super) width: usize,
-    /// Panels of a group.
-    pub(super) count: usize,
+use super::{geometry::Geometry, kernel::Block, lattice::Lattice, scratch::Scratch};
+use crate::turn::Matrix;
+
+/// The weights of a convolution as a matrix a group: a row for each value of a patch, a column
+/// for each channel that is written.
+#[derive(Clone, Copy)]
+pub(super) struct Weights<'a> {
+    pub(super) geometry: &'a Geometry,
+    /// Whose patches are read.
+    pub(super) lattice: &'a Lattice,
+    /// `[O, C / groups, Kh, Kw]`
+    pub(super) w: &'a [f32],
+    /// Whether the patches are of the result's gradient.
+    pub(super) backward: bool,
 }
 
-impl Panels {
-    /// Of `w [O, C / groups, Kh, Kw]`, for results that read the patches of `lattice`.
-    pub(super) fn forward(geometry: &Geometry, lattice: &Lattice, w: &[f32]) -> Self {
-        let &Geometry { inputs, outputs, groups, .. } = geometry;
-        let (elements, taps) = (geometry.elements(), &lattice.taps);
-        Self::new((groups, taps.len() * inputs, outputs), |group, first, columns, panel| {
-            let first = group * outputs + first;
-            let kernels = Matrix {
-                values: &w[first * inputs * elements..],
-                pitch: inputs * elements,
-            };
-            let width = panel.len() / (taps.len() * inputs);
-            kernels.turn((columns, inputs * elements), panel, |i| {
-                (i % elements * inputs + i / elements) * width
-            });
-        })
+impl Weights<'_> {
+    /// Channels of a group that are read, and that are written.
+    pub(super) fn channels(&self) -> (usize, usize) {
+        let &Geometry { inputs, outputs, .. } = self.geometry;
+        if self.backward { (outputs, inputs) } else { (inputs, outputs) }
     }
 
-    /// Of `w [O, C / groups, Kh, Kw]`, for the gradients of inputs that read the patches of
-    /// `lattice`.
-    pub(super) fn backward(geometry: &Geometry, lattice: &Lattice, w: &[f32]) -> Self {
-        let &Geometry { inputs, outputs, groups, .. } = geometry;
-        let (elements, taps) = (geometry.elements(), &lattice.taps);
-        Self::new((groups, taps.len() * outputs, inputs), |group, first, columns, panel| {
-            let width = panel.len() / (taps.len() * outputs);
-            for output in 0..outputs {
-                let kernels = (group * outputs + output) * inputs + first;
-                let kernels = &w[kernels * elements..][..columns * elements];
+    /// Rows of a matrix.
+    pub(super) fn depth(&self) -> usize {
+        self.lattice.taps.len() * self.channels().0
+    }
+
+    /// Panels of a group, of [`Block::columns`] columns each.
+    pub(super) fn panels(&self) -> usize {
+        self.channels().1.div_ceil(Block::of_this_machine().columns)
+    }
+
+    /// Writes the columns of a panel, `[row][column]`; behind the last of a group stays what was.
+    pub(super) fn write(&self, group: usize, panel: usize, out: &mut [f32]) {
+        let width = Block::of_this_machine().columns;
+        let first = panel * width;
+        let columns = (self.channels().1 - first).min(width);
+        let &Geometry { inputs, outputs, .. } = self.geometry;
+        let elements = self.geometry.elements();
+        if !self.backward {
+            let first = (group * outputs + first) * inputs * elements;
+            let kernels = Matrix { values: &self.w[first..], pitch: inputs * elements };
+            kernels.turn((columns, inputs * elements), out, |i| {
+                (i % elements * inputs + i / elements) * width
+            });
+            return;
+        }
+        for output in 0..outputs {
+            let kernels = (group * outputs + output) * inputs + first;
+            let kernels = &self.w[kernels * elements..][..columns * elements];
+            for (i, tap) in self.lattice.taps.iter().enumerate() {
+                let row = &mut out[(i * outputs + output) * width..][..columns];
                 if elements == 1 {
-                    panel[output * width..][..columns].copy_from_slice(kernels);
-                    continue;
-                }
-                for (i, tap) in taps.iter().enumerate() {
-                    let row = &mut panel[(i * outputs + output) * width..][..columns];
+                    row.copy_from_slice(kernels);
+                } else {
                     let of_tap = kernels[tap.element..].iter().step_by(elements);
                     row.iter_mut().zip(of_tap).for_each(|(to, from)| *to = *from);
                 }
             }
-        })
+        }
     }
 
-    /// `write(group, first column, columns, panel)` for each panel of `columns` results.
-    fn new(
-        (groups, depth, columns): (usize, usize, usize),
-        write: impl Fn(usize, usize, usize, &mut [f32]) + Sync,
-    ) -> Self {
-        let width = Block::of_this_machine().columns;
-        let count = columns.div_ceil(width);
-        let panel = depth * width;
-        let values = map::planes(groups * count * panel, panel, |i, panel| {
-            let first = i % count * width;
-            write(i / count, first, (columns - first).min(width), panel);
+    /// All panels of a group, one after the other.
+    pub(super) fn packed(&self, group: usize) -> Scratch {
+        let size = self.depth() * Block::of_this_machine().columns;
+        let mut packed = Scratch::new(self.panels() * size);
+        packed.par_chunks_mut(size.max(1)).enumerate().for_each(|(panel, out)| {
+            self.write(group, panel, out);
         });
-        Self { values, depth, width, count }
-    }
-
-    /// Some rows of a panel, from `first` on.
-    pub(super) fn rows(&self, group: usize, panel: usize, first: usize) -> &[f32] {
-        let panel = (group * self.count + panel) * self.depth;
-        &self.values[(panel + first) * self.width..(panel + self.depth) * self.width]
+        packed
     }
 }

@@ -48,13 +48,8 @@ impl<'a> Patches<'a> {
         Self { lattice, values, pitch, first: group * channels, channels, stretches }
     }
 
-    /// Values of a patch.
-    pub(super) fn depth(&self) -> usize {
-        self.lattice.taps.len() * self.channels
-    }
-
     /// The patches as they lie, if they are whole pixels in their order: rows of
-    /// [`Self::depth`] values.
+    /// as many values.
     pub(super) fn in_place(&self) -> Option<&'a [f32]> {
         let whole = self.channels == self.pitch && self.lattice.is_identity();
         whole.then_some(self.values)

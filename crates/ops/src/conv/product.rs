@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "the results are written once, by several threads")]
 
+use core::ops::Range;
+
 use rayon::prelude::*;
 
 use super::{
@@ -9,8 +11,9 @@ use super::{
     geometry::Geometry,
     kernel::{Block, PITCH, Product, Rows, multiply},
     lattice::Lattice,
-    panels::Panels,
+    panels::Weights,
     patch::Patches,
+    scratch::Scratch,
     shared::{Shared, filled},
 };
 
@@ -19,8 +22,8 @@ const POSITIONS: usize = 96;
 /// Values of a patch that are summed at a time: so much of a panel stays in the first level.
 const DEPTH: usize = 256;
 const _: () = assert!(DEPTH <= PITCH, "room for a part of a patch");
-/// Pieces of work that are enough for many threads; their number changes no result.
-const PIECES: usize = 16;
+/// Positions up to which the weights are more than the patches.
+const FEW: usize = 192;
 /// Rows that are a multiple of this apart push each other out of the first-level cache.
 const ALIAS: usize = 1024;
 
@@ -31,51 +34,32 @@ pub(super) fn forward(
     w: &[f32],
     epilogue: Epilogue<'_>,
 ) -> Vec<f32> {
-    let lattice = Lattice::forward(geometry);
-    let panels = Panels::forward(geometry, &lattice, w);
-    let &Geometry { inputs, outputs, .. } = geometry;
-    let sum = Sum {
-        lattice: &lattice,
-        values: x,
-        channels: (inputs, outputs),
-        groups: geometry.groups,
-        panels: &panels,
-        epilogue,
-    };
+    let lattice = &Lattice::forward(geometry);
+    let weights = Weights { geometry, lattice, w, backward: false };
+    let sum = Sum { values: x, weights, epilogue };
+    let len = lattice.positions() * geometry.groups * geometry.outputs;
     // SAFETY: the lattice's pixels are all of the result.
-    unsafe { filled(lattice.positions() * geometry.groups * outputs, |out| sum.write(out)) }
+    unsafe { filled(len, |out| sum.write(out)) }
 }
 
 /// `dx[n, c, · s + k d - p] += w[o, c, k] * dy[n, o]`.
 pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
-    let &Geometry { inputs, outputs, groups, batch, .. } = geometry;
-    let len = batch * geometry.y.input * geometry.x.input * groups * inputs;
+    let (batch, channels, height, width) = geometry.input();
     let fill = |out: Shared<'_>| {
-        for lattice in Lattice::backward(geometry) {
-            let panels = Panels::backward(geometry, &lattice, w);
-            let sum = Sum {
-                lattice: &lattice,
-                values: dy,
-                channels: (outputs, inputs),
-                groups,
-                panels: &panels,
-                epilogue: Epilogue::NONE,
-            };
+        for lattice in &Lattice::backward(geometry) {
+            let weights = Weights { geometry, lattice, w, backward: true };
+            let sum = Sum { values: dy, weights, epilogue: Epilogue::NONE };
             // SAFETY: the lattices are inside the input.
             unsafe { sum.write(out) };
         }
     };
     // SAFETY: every pixel of the input belongs to one lattice.
-    unsafe { filled(len, fill) }
+    unsafe { filled(batch * channels * height * width, fill) }
 }
 
 struct Sum<'a> {
-    lattice: &'a Lattice,
     values: &'a [f32],
-    /// Channels of a group that are read, and that are written.
-    channels: (usize, usize),
-    groups: usize,
-    panels: &'a Panels,
+    weights: Weights<'a>,
     epilogue: Epilogue<'a>,
 }
 
@@ -85,83 +69,135 @@ impl Sum<'_> {
     /// `out` has room for the pixels of the lattice, of the channels of all groups, and nobody
     /// else touches these.
     unsafe fn write(&self, out: Shared<'_>) {
-        let positions = self.lattice.positions();
-        let blocks = positions.div_ceil(POSITIONS);
-        let pieces = PIECES.div_ceil(blocks * self.groups).min(self.panels.count);
-        let panels = self.panels.count.div_ceil(pieces);
-        (0..self.groups * pieces * blocks).into_par_iter().for_each_init(
-            || vec![0.0; POSITIONS * PITCH],
-            |gathered, task| {
-                let (block, piece) = (task % blocks, task / blocks % pieces);
-                let group = task / (blocks * pieces);
-                let first = block * POSITIONS;
-                let count = (positions - first).min(POSITIONS);
-                let panels = piece * panels..((piece + 1) * panels).min(self.panels.count);
-                // SAFETY: each task has its own positions and panels of a group.
-                unsafe { self.block(out, group, first..first + count, panels, gathered) };
-            },
-        );
-    }
-
-    unsafe fn block(
-        &self,
-        out: Shared<'_>,
-        group: usize,
-        positions: core::ops::Range<usize>,
-        panels: core::ops::Range<usize>,
-        gathered: &mut [f32],
-    ) {
-        let (read, written) = self.channels;
-        let all = self.groups * written;
-        let patches =
-            Patches::new(self.lattice, self.values, (self.groups * read, read, group));
-        let mut position = self.lattice.position(positions.start);
-        let mut places = [0; POSITIONS];
-        for place in &mut places[..positions.len()] {
-            *place = self.lattice.to.of(position) * all;
-            position = self.lattice.next(position);
-        }
-        let places = &places[..positions.len()];
-        let depth = patches.depth();
-        let in_place = patches.in_place().filter(|_| {
-            !depth.is_multiple_of(ALIAS)
-                && positions.len().is_multiple_of(Block::of_this_machine().rows)
-        });
-        // all parts are of about one size; one of none writes the zeros of results without taps
-        let part = depth.div_ceil(depth.div_ceil(DEPTH).max(1));
-        let mut start = 0;
-        loop {
-            let end = (start + part).min(depth);
-            let (rows, lie) = if let Some(values) = in_place {
-                (&values[positions.start * depth + start..], Rows::Apart(depth))
-            } else {
-                patches.gather(positions.clone(), start..end, gathered, PITCH);
-                (&*gathered, Rows::Gathered)
-            };
-            for panel in panels.clone() {
-                let column = panel * self.panels.width;
-                let first = group * written + column;
-                // SAFETY: the rows are those of the positions and, as far as they are gathered,
-                // whatever is behind them; the caller promises the room.
-                unsafe {
-                    multiply(Product {
-                        rows: rows.as_ptr(),
-                        lie,
-                        panel: self.panels.rows(group, panel, start).as_ptr(),
-                        panel_pitch: self.panels.width,
-                        depth: end - start,
-                        out: out.pointer(first),
-                        places,
-                        columns: (written - column).min(self.panels.width),
-                        adds: start > 0,
-                        epilogue: (end == depth).then_some((self.epilogue, first, first)),
-                    });
+        for group in 0..self.weights.geometry.groups {
+            let groups = self.weights.geometry.groups;
+            let read = self.weights.channels().0;
+            let channels = (groups * read, read, group);
+            let patches = Patches::new(self.weights.lattice, self.values, channels);
+            // SAFETY: as the caller promises, of the channels of one group.
+            unsafe {
+                if self.weights.lattice.positions() <= FEW {
+                    self.few(group, &patches, out);
+                } else {
+                    self.many(group, &patches, out);
                 }
             }
-            if end == depth {
-                return;
-            }
-            start = end;
         }
     }
+
+    /// All positions at once: each panel of weights is used as soon as it is packed.
+    unsafe fn few(&self, group: usize, patches: &Patches<'_>, out: Shared<'_>) {
+        let positions = self.weights.lattice.positions();
+        let places = self.places(0..positions);
+        let depth = self.weights.depth();
+        // not a power of two
+        let pitch = depth.next_multiple_of(16) + 16;
+        let rows = positions.next_multiple_of(Block::of_this_machine().rows);
+        let mut gathered = Scratch::new(rows * pitch);
+        gathered.par_chunks_mut(pitch).enumerate().take(positions).for_each(|(i, row)| {
+            patches.gather(i..i + 1, 0..depth, row, pitch);
+        });
+        let width = Block::of_this_machine().columns;
+        (0..self.weights.panels()).into_par_iter().for_each(|panel| {
+            let mut packed = Scratch::new(depth * width);
+            self.weights.write(group, panel, &mut packed);
+            for part in parts(depth) {
+                let rows = (gathered[part.start..].as_ptr(), Rows::Apart(pitch));
+                let weights = packed[part.start * width..].as_ptr();
+                // SAFETY: there are rows for whole blocks, and room as the caller promises.
+                unsafe { self.multiply((group, panel), rows, weights, part, &places, out) };
+            }
+        });
+    }
+
+    /// Block by block of the positions, with weights that were packed before.
+    unsafe fn many(&self, group: usize, patches: &Patches<'_>, out: Shared<'_>) {
+        let block = Block::of_this_machine();
+        let positions = self.weights.lattice.positions();
+        let depth = self.weights.depth();
+        let panels = self.weights.panels();
+        let packed = self.weights.packed(group);
+        (0..positions.div_ceil(POSITIONS)).into_par_iter().for_each(|i| {
+            let positions = i * POSITIONS..((i + 1) * POSITIONS).min(positions);
+            let places = self.places(positions.clone());
+            let in_place = patches.in_place().filter(|_| {
+                !depth.is_multiple_of(ALIAS) && positions.len().is_multiple_of(block.rows)
+            });
+            let mut gathered = Scratch::new(POSITIONS * PITCH);
+            for part in parts(depth) {
+                let rows = if let Some(values) = in_place {
+                    let values = &values[positions.start * depth + part.start..];
+                    (values.as_ptr(), Rows::Apart(depth))
+                } else {
+                    patches.gather(positions.clone(), part.clone(), &mut gathered, PITCH);
+                    (gathered.as_ptr(), Rows::Gathered)
+                };
+                for panel in 0..panels {
+                    let first = (panel * depth + part.start) * block.columns;
+                    let (part, weights) = (part.clone(), packed[first..].as_ptr());
+                    // SAFETY: there are rows for whole blocks, and room as the caller promises.
+                    unsafe {
+                        self.multiply((group, panel), rows, weights, part, &places, out);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Where the results of some positions begin.
+    fn places(&self, positions: Range<usize>) -> Vec<usize> {
+        let lattice = self.weights.lattice;
+        let channels = self.weights.geometry.groups * self.weights.channels().1;
+        let mut position = lattice.position(positions.start);
+        positions
+            .map(|_| {
+                let place = lattice.to.of(position) * channels;
+                position = lattice.next(position);
+                place
+            })
+            .collect()
+    }
+
+    /// The products of a part of some patches with that of a panel.
+    ///
+    /// # Safety
+    ///
+    /// As [`multiply`].
+    unsafe fn multiply(
+        &self,
+        (group, panel): (usize, usize),
+        (rows, lie): (*const f32, Rows),
+        weights: *const f32,
+        part: Range<usize>,
+        places: &[usize],
+        out: Shared<'_>,
+    ) {
+        let width = Block::of_this_machine().columns;
+        let written = self.weights.channels().1;
+        let column = panel * width;
+        let first = group * written + column;
+        let last = part.end == self.weights.depth();
+        // SAFETY: as the caller promises.
+        unsafe {
+            multiply(Product {
+                rows,
+                lie,
+                panel: weights,
+                panel_pitch: width,
+                depth: part.len(),
+                out: out.pointer(first),
+                places,
+                columns: (written - column).min(width),
+                adds: part.start > 0,
+                epilogue: last.then_some((self.epilogue, first, first)),
+            });
+        }
+    }
+}
+
+/// Parts of a patch, all of about one size. Where no tap is, one of none writes the zeros.
+fn parts(depth: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = depth.div_ceil(DEPTH).max(1);
+    let size = depth.div_ceil(count);
+    (0..count).map(move |i| i * size..((i + 1) * size).min(depth))
 }

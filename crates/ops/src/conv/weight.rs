@@ -11,6 +11,7 @@ use super::{
     kernel::{Block, PITCH, Product, Rows, multiply},
     lattice::Lattice,
     patch::Patches,
+    scratch::Scratch,
     shared::{Shared, filled},
 };
 use crate::{map, turn::Matrix};
@@ -33,6 +34,9 @@ pub(super) fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec
     let size = groups * outputs * row;
     // SAFETY: each task writes its columns of all rows of its share.
     let parts = unsafe { filled(sums.shares * size, |out| sums.write(out)) };
+    if elements == 1 && sums.shares == 1 {
+        return parts;
+    }
     map::planes(size, row, |output, dw| {
         let mut sum = parts[output * row..][..row].to_vec();
         for part in parts[size..].chunks_exact(size) {
@@ -57,13 +61,6 @@ struct Sums<'a> {
     columns: usize,
 }
 
-/// What a task needs room for.
-struct Room {
-    gathered: Vec<f32>,
-    turned: Vec<f32>,
-    places: Vec<usize>,
-}
-
 impl<'a> Sums<'a> {
     fn new(
         geometry: &'a Geometry,
@@ -82,18 +79,13 @@ impl<'a> Sums<'a> {
     /// `out` has room for all sums, and nobody else touches it.
     unsafe fn write(&self, out: Shared<'_>) {
         let &Geometry { inputs, outputs, groups, .. } = self.geometry;
-        let rows = Block::of_this_machine().rows;
         let depth = self.geometry.elements() * inputs;
         let positions = self.lattice.positions();
         let (share, columns) =
             (positions.div_ceil(self.shares), depth.div_ceil(self.columns));
-        let room = || Room {
-            gathered: vec![0.0; POSITIONS * PITCH],
-            turned: vec![0.0; outputs.next_multiple_of(rows) * POSITIONS],
-            places: (0..outputs).map(|output| output * depth).collect(),
-        };
+        let places: Vec<usize> = (0..outputs).map(|output| output * depth).collect();
         let tasks = self.shares * groups * self.columns;
-        (0..tasks).into_par_iter().for_each_init(room, |room, task| {
+        (0..tasks).into_par_iter().for_each(|task| {
             let first = task % self.columns * columns;
             let (part, group) =
                 (task / self.columns / groups, task / self.columns % groups);
@@ -104,39 +96,31 @@ impl<'a> Sums<'a> {
                 unsafe { out.pointer((part * groups + group) * outputs * depth + first) };
             let columns = first..(first + columns).min(depth);
             // SAFETY: the columns of all outputs of this share and group.
-            unsafe { self.task(out, group, positions, columns, room) };
+            unsafe { self.task(out, &places, group, positions, columns) };
         });
     }
 
     unsafe fn task(
         &self,
         out: *mut f32,
+        places: &[usize],
         group: usize,
         positions: Range<usize>,
         columns: Range<usize>,
-        room: &mut Room,
     ) {
         let &Geometry { inputs, outputs, groups, .. } = self.geometry;
         let block = Block::of_this_machine();
         let channels = (groups * inputs, inputs, group);
         let patches = Patches::new(self.lattice, self.x, channels);
-        let Room { gathered, turned, places } = room;
+        let mut gathered = Scratch::new(POSITIONS * PITCH);
+        let mut turned = Scratch::new(outputs.next_multiple_of(block.rows) * POSITIONS);
         let mut start = positions.start;
         loop {
             let end = (start + POSITIONS).min(positions.end);
             let count = end - start;
-            patches.gather(start..end, columns.clone(), gathered, PITCH);
-            for (i, turned) in turned.chunks_mut(block.rows * count).enumerate() {
-                let first = i * block.rows;
-                let Some(some) = outputs.checked_sub(first).filter(|&some| some > 0) else {
-                    break;
-                };
-                let some = some.min(block.rows);
-                for (p, turned) in (start..end).zip(turned.chunks_mut(block.rows)) {
-                    let dy = &self.dy[(p * groups + group) * outputs + first..][..some];
-                    turned[..some].copy_from_slice(dy);
-                }
-            }
+            patches.gather(start..end, columns.clone(), &mut gathered, PITCH);
+            let dy = &self.dy[start * groups * outputs + group * outputs..];
+            turn(dy, (groups * outputs, outputs, count), block.rows, &mut turned);
             for column in (0..columns.len()).step_by(block.columns) {
                 // SAFETY: all outputs' blocks have been turned, and the gathered rows are wide
                 // enough for whole panels.
@@ -159,6 +143,24 @@ impl<'a> Sums<'a> {
                 return;
             }
             start = end;
+        }
+    }
+}
+
+/// Blocks of `rows` neighbouring channels, `[block][position][channel]`, of `count` positions
+/// that are `pitch` values apart and have `channels` each.
+fn turn(
+    values: &[f32],
+    (pitch, channels, count): (usize, usize, usize),
+    rows: usize,
+    out: &mut [f32],
+) {
+    for (i, out) in out.chunks_mut(rows * count).take(channels.div_ceil(rows)).enumerate() {
+        let some = (channels - i * rows).min(rows);
+        for (position, out) in out.chunks_mut(rows).enumerate() {
+            let from = &values[position * pitch + i * rows..][..some];
+            // not one call of a function for a few values
+            out.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
         }
     }
 }

@@ -21,11 +21,13 @@ use super::{
     geometry::{Axis, Geometry},
     kernel::{Block, Product, Rows, multiply},
     lattice::{Lattice, Tap},
-    panels::Panels,
+    panels::Weights,
+    scratch::Scratch,
     shared::{Shared, filled},
-    winograd_kernel::{FREQUENCIES, transform_input, transform_output, transform_weights},
+    winograd_kernel::{
+        ELEMENTS, FREQUENCIES, transform_input, transform_output, transform_weights,
+    },
 };
-use crate::map;
 
 /// Channels on either side, and pixels of a result, from which on the transforms pay.
 const CHANNELS: usize = 64;
@@ -53,9 +55,8 @@ pub(super) fn forward(
     w: &[f32],
     epilogue: Epilogue<'_>,
 ) -> Vec<f32> {
-    let lattice = Lattice::forward(geometry);
-    let panels = Panels::forward(geometry, &lattice, w);
-    convolve(&lattice, x, &panels, (geometry.inputs, geometry.outputs), epilogue)
+    let lattice = &Lattice::forward(geometry);
+    convolve(x, Weights { geometry, lattice, w, backward: false }, epilogue)
 }
 
 /// `dx[n, c] = sum_o sum_k w[o, c, k] * dy[n, o, · - k + p]`: a convolution with the kernel
@@ -63,45 +64,38 @@ pub(super) fn forward(
 pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
     let lattices = Lattice::backward(geometry);
     let lattice = lattices.first().expect("a stride of 1 makes one lattice");
-    let panels = Panels::backward(geometry, lattice, w);
-    convolve(lattice, dy, &panels, (geometry.outputs, geometry.inputs), Epilogue::NONE)
+    convolve(dy, Weights { geometry, lattice, w, backward: true }, Epilogue::NONE)
 }
 
-/// The convolution of `x` with the weights of `panels`.
-fn convolve(
-    lattice: &Lattice,
-    x: &[f32],
-    panels: &Panels,
-    (inputs, outputs): (usize, usize),
-    epilogue: Epilogue<'_>,
-) -> Vec<f32> {
-    let tiles = Tiles::new(lattice);
-    let weights = transformed(panels, inputs);
+fn convolve(x: &[f32], weights: Weights<'_>, epilogue: Epilogue<'_>) -> Vec<f32> {
+    let tiles = Tiles::new(weights.lattice);
+    let (inputs, outputs) = weights.channels();
+    let len = weights.lattice.positions() * outputs;
     let (count, threads) = (tiles.count(), rayon::current_num_threads());
     let tasks = count.div_ceil(TILES).next_multiple_of(threads);
     let each = count.div_ceil(tasks).next_multiple_of(Block::of_this_machine().rows);
-    let sum = Sum { tiles, x, weights, panels, inputs, outputs, epilogue };
-    let len = lattice.positions() * outputs;
+    let sum = Sum { tiles, x, weights: transformed(weights), inputs, outputs, epilogue };
     let fill = |out: Shared<'_>| {
-        (0..count.div_ceil(each)).into_par_iter().for_each_init(
-            || Room::new(each, inputs, panels.width),
-            |room, task| {
-                let tiles = task * each..((task + 1) * each).min(count);
-                // SAFETY: each tile has its own pixels of the result.
-                unsafe { sum.write(tiles, room, out) };
-            },
-        );
+        (0..count.div_ceil(each)).into_par_iter().for_each(|task| {
+            let tiles = task * each..((task + 1) * each).min(count);
+            // SAFETY: each tile has its own pixels of the result.
+            unsafe { sum.write(tiles, out) };
+        });
     };
     // SAFETY: the tiles cover the result.
     unsafe { filled(len, fill) }
 }
 
 /// `G w G^T` of all panels: `[panel][frequency][input][column]`.
-fn transformed(panels: &Panels, inputs: usize) -> Vec<f32> {
-    let pitch = inputs * panels.width;
-    map::planes(panels.count * FREQUENCIES * pitch, FREQUENCIES * pitch, |panel, out| {
-        transform_weights(panels.rows(0, panel, 0), out, pitch);
-    })
+fn transformed(weights: Weights<'_>) -> Scratch {
+    let size = weights.channels().0 * Block::of_this_machine().columns;
+    let mut out = Scratch::new(weights.panels() * FREQUENCIES * size);
+    out.par_chunks_mut(FREQUENCIES * size).enumerate().for_each(|(panel, out)| {
+        let mut packed = Scratch::new(ELEMENTS * size);
+        weights.write(0, panel, &mut packed);
+        transform_weights(&packed, out, size);
+    });
+    out
 }
 
 /// Where the tiles of 2 x 2 results are, and the 4 x 4 pixels that each reads.
@@ -145,26 +139,6 @@ impl<'a> Tiles<'a> {
     }
 }
 
-/// What a task needs room for.
-struct Room {
-    /// Transformed inputs, `[frequency][tile][channel]`.
-    inputs: Vec<f32>,
-    /// Their products with the weights of a panel, `[frequency][tile][column]`.
-    products: Vec<f32>,
-    /// Where the products of each tile begin.
-    places: Vec<usize>,
-}
-
-impl Room {
-    fn new(tiles: usize, inputs: usize, width: usize) -> Self {
-        Self {
-            inputs: vec![0.0; FREQUENCIES * tiles * pitch(inputs)],
-            products: vec![0.0; FREQUENCIES * tiles * width],
-            places: (0..tiles).map(|tile| tile * width).collect(),
-        }
-    }
-}
-
 /// Values from a transformed tile to the next: rows 4 KiB apart would share few cache lines.
 fn pitch(inputs: usize) -> usize {
     inputs.next_multiple_of(16) + 16
@@ -173,8 +147,7 @@ fn pitch(inputs: usize) -> usize {
 struct Sum<'a> {
     tiles: Tiles<'a>,
     x: &'a [f32],
-    weights: Vec<f32>,
-    panels: &'a Panels,
+    weights: Scratch,
     inputs: usize,
     outputs: usize,
     epilogue: Epilogue<'a>,
@@ -184,21 +157,26 @@ impl Sum<'_> {
     /// # Safety
     ///
     /// `out` has room for the result, and nobody else touches what these tiles write.
-    unsafe fn write(&self, tiles: Range<usize>, room: &mut Room, out: Shared<'_>) {
+    unsafe fn write(&self, tiles: Range<usize>, out: Shared<'_>) {
         let &Self { inputs, outputs, .. } = self;
-        let (pitch, width) = (pitch(inputs), self.panels.width);
-        let all = room.places.len();
+        let (pitch, width) = (pitch(inputs), Block::of_this_machine().columns);
+        let all = tiles.len().next_multiple_of(Block::of_this_machine().rows);
+        // transformed, `[frequency][tile][channel]`, and their products with the weights of a
+        // panel, `[frequency][tile][column]`
+        let mut transformed = Scratch::new(FREQUENCIES * all * pitch);
+        let mut products = Scratch::new(FREQUENCIES * all * width);
+        let rows: Vec<usize> = (0..tiles.len()).map(|tile| tile * width).collect();
         let places = |pixels: [Option<usize>; FREQUENCIES]| {
             pixels.map(|pixel| pixel.map(|pixel| pixel * inputs))
         };
         let mut results = Vec::with_capacity(tiles.len());
         for (i, tile) in tiles.clone().enumerate() {
             let (read, written) = self.tiles.pixels(tile);
-            let to = &mut room.inputs[i * pitch..];
+            let to = &mut transformed[i * pitch..];
             transform_input(self.x, inputs, places(read), to, all * pitch);
             results.push(written);
         }
-        for panel in 0..self.panels.count {
+        for panel in 0..outputs.div_ceil(width) {
             let channel = panel * width;
             let columns = (outputs - channel).min(width);
             for f in 0..FREQUENCIES {
@@ -207,13 +185,13 @@ impl Sum<'_> {
                 // each input, and room for the products of each tile.
                 unsafe {
                     multiply(Product {
-                        rows: room.inputs.as_ptr().add(f * all * pitch),
+                        rows: transformed.as_ptr().add(f * all * pitch),
                         lie: Rows::Apart(pitch),
                         panel: self.weights[at..].as_ptr(),
                         panel_pitch: width,
                         depth: inputs,
-                        out: room.products.as_mut_ptr().add(f * all * width),
-                        places: &room.places[..tiles.len()],
+                        out: products.as_mut_ptr().add(f * all * width),
+                        places: &rows,
                         columns: width,
                         adds: false,
                         epilogue: None,
@@ -223,7 +201,7 @@ impl Sum<'_> {
             for (i, written) in results.iter().enumerate() {
                 let places =
                     written.map(|pixel| pixel.map(|pixel| pixel * outputs + channel));
-                let sums = &room.products[i * width..];
+                let sums = &products[i * width..];
                 // SAFETY: the tiles are inside the result, and no two share a pixel.
                 unsafe {
                     transform_output(
