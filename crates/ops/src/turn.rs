@@ -11,32 +11,33 @@ pub(crate) struct Matrix<'a> {
 const BLOCK: usize = 4;
 
 impl Matrix<'_> {
-    /// Writes each of the first `columns` columns, of `rows` values, to where `place` says.
-    pub(crate) fn turn(
-        self,
-        (rows, columns): (usize, usize),
-        to: &mut [f32],
-        place: impl Fn(usize) -> usize,
-    ) {
-        let (whole_rows, whole_columns) = (rows - rows % BLOCK, columns - columns % BLOCK);
-        for column in (0..whole_columns).step_by(BLOCK) {
-            for row in (0..whole_rows).step_by(BLOCK) {
-                let block: [[f32; BLOCK]; BLOCK] = core::array::from_fn(|i| {
-                    let at = (row + i) * self.pitch + column;
-                    *self.values[at..].first_chunk().expect("inside, by the bounds above")
+    /// Writes the first `rows` values of each column to its place, for as many columns as there
+    /// are places.
+    pub(crate) fn turn(self, rows: usize, places: &[usize], to: &mut [f32]) {
+        let (blocks, rest) = places.as_chunks::<BLOCK>();
+        let whole = rows - rows % BLOCK;
+        // some rows from front to back: memory that is far away is read in its order
+        for row in (0..whole).step_by(BLOCK) {
+            for (i, places) in blocks.iter().enumerate() {
+                let block: [[f32; BLOCK]; BLOCK] = core::array::from_fn(|k| {
+                    let at = (row + k) * self.pitch + i * BLOCK;
+                    *self.values[at..]
+                        .first_chunk()
+                        .expect("a row has a value for each place")
                 });
-                for j in 0..BLOCK {
-                    let values: [f32; BLOCK] = core::array::from_fn(|i| block[i][j]);
-                    to[place(column + j) + row..][..BLOCK].copy_from_slice(&values);
+                for (j, place) in places.iter().enumerate() {
+                    let values: [f32; BLOCK] = core::array::from_fn(|k| block[k][j]);
+                    to[place + row..][..BLOCK].copy_from_slice(&values);
                 }
             }
         }
         let mut copy = |row: usize, column: usize| {
-            to[place(column) + row] = self.values[row * self.pitch + column];
+            to[places[column] + row] = self.values[row * self.pitch + column];
         };
-        for column in 0..columns {
-            let done = if column < whole_columns { whole_rows } else { 0 };
-            (done..rows).for_each(|row| copy(row, column));
+        let done = places.len() - rest.len();
+        for row in 0..rows {
+            let done = if row < whole { done } else { 0 };
+            (done..places.len()).for_each(|column| copy(row, column));
         }
     }
 }
@@ -51,7 +52,8 @@ mod tests {
             let values: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
             let mut turned = vec![-1.0; rows * columns];
             let matrix = Matrix { values: &values, pitch: columns };
-            matrix.turn((rows, columns), &mut turned, |column| column * rows);
+            let places: Vec<usize> = (0..columns).map(|column| column * rows).collect();
+            matrix.turn(rows, &places, &mut turned);
             for (i, value) in turned.iter().enumerate() {
                 assert_eq!(
                     *value,

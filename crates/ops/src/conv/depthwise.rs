@@ -74,7 +74,8 @@ fn turned(geometry: &Geometry, w: &[f32]) -> Vec<f32> {
     let (channels, elements) = (geometry.groups, geometry.elements());
     let mut weights = vec![0.0; w.len()];
     let kernels = Matrix { values: w, pitch: elements };
-    kernels.turn((channels, elements), &mut weights, |element| element * channels);
+    let places: Vec<usize> = (0..elements).map(|element| element * channels).collect();
+    kernels.turn(channels, &places, &mut weights);
     weights
 }
 

@@ -45,9 +45,9 @@ impl Weights<'_> {
         if !self.backward {
             let first = (group * outputs + first) * inputs * elements;
             let kernels = Matrix { values: &self.w[first..], pitch: inputs * elements };
-            kernels.turn((columns, inputs * elements), out, |i| {
-                (i % elements * inputs + i / elements) * width
-            });
+            let place = |i: usize| (i % elements * inputs + i / elements) * width;
+            let places: Vec<usize> = (0..inputs * elements).map(place).collect();
+            kernels.turn(columns, &places, out);
             return;
         }
         for output in 0..outputs {

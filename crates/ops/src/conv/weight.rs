@@ -37,6 +37,7 @@ pub(super) fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec
     if elements == 1 && sums.shares == 1 {
         return parts;
     }
+    let places: Vec<usize> = (0..inputs).map(|input| input * elements).collect();
     map::planes(size, row, |output, dw| {
         let mut sum = parts[output * row..][..row].to_vec();
         for part in parts[size..].chunks_exact(size) {
@@ -44,7 +45,7 @@ pub(super) fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec
             sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         }
         let sum = Matrix { values: &sum, pitch: inputs };
-        sum.turn((elements, inputs), dw, |input| input * elements);
+        sum.turn(elements, &places, dw);
     })
 }
 
