@@ -4,17 +4,19 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
 };
 
-use artifact::{
-    LabelKind, Labels, Maps, ModelFile, ModelMeta, PackData, PackMeta, Provenance, Scores,
-};
-use models::{Arch, Network, Normalization};
+use artifact::{Labels, Scores};
+use fixtures::{CLASSES, INPUTS, Tiny, stderr};
+use models::Normalization;
 
-const SIZE: usize = 16;
 const IMAGES: usize = 7;
-const CLASSES: usize = 3;
+const TINY: Tiny = Tiny {
+    size: 16,
+    images: IMAGES,
+    norm: Normalization { mean: [0.5; 3], std: [0.125, 0.25, 0.5] },
+};
 /// The misclassified images, of which the second has no class at all in sets.
 const WRONG: [usize; 2] = [1, 4];
 
@@ -34,91 +36,35 @@ fn build() {
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 /// Runs a stage, which must succeed, in `dir`.
 fn stage(dir: &Path, name: &str, output: &str, flags: &[&str]) {
-    let output = Command::new(root().join("target/release").join(name))
-        .current_dir(dir)
-        .args(["--progress", "none", "--output", output])
-        .args(flags)
-        .output()
-        .unwrap();
+    let program = root().join("target/release").join(name);
+    let flags = [&["--output", output][..], flags].concat();
+    let output = fixtures::run(program, dir, &flags);
     assert!(output.status.success(), "{name} {flags:?}: {}", stderr(&output));
 }
 
-const INPUTS: [&str; 4] = ["--data", "pack.safetensors", "--model", "model.safetensors"];
-
-fn classes() -> Vec<String> {
-    ["cat", "dog", "cow"].map(String::from).to_vec()
-}
-
-fn write_pack(dir: &Path, labels: Labels) {
-    let meta = PackMeta {
-        dataset: "test".into(),
-        split: "train".into(),
-        classes: classes(),
-        labels: labels.kind(),
-        image_size: None,
-    };
-    let images = (0..IMAGES * 3 * SIZE * SIZE).map(|i| (i * i % 253) as u8).collect();
-    let (masks, groups) = (None, None);
-    PackData { meta, height: SIZE, width: SIZE, images, labels, masks, groups }
-        .write(&dir.join("pack.safetensors"), &Provenance::default())
-        .unwrap();
-}
-
-fn write_model(dir: &Path, labels: LabelKind) {
-    let norm = Normalization { mean: [0.5; 3], std: [0.125, 0.25, 0.5] };
-    let meta = ModelMeta {
-        arch: "resnet20".into(),
-        classes: classes(),
-        image_size: [SIZE, SIZE],
-        mean: norm.mean,
-        std: norm.std,
-        labels: Some(labels),
-        round: 1,
-        epoch: 4,
-    };
-    let tensors = Network::new(Arch::Resnet20, CLASSES, norm, 3).unwrap().state().unwrap();
-    ModelFile { meta: Some(meta), tensors, provenance: Some(Provenance::default()) }
-        .write(&dir.join("model.safetensors"))
-        .unwrap();
-}
-
-/// What the network predicts of the images.
-fn predicted(dir: &Path) -> Vec<i64> {
-    write_pack(dir, Labels::Single(vec![0; IMAGES]));
-    write_model(dir, LabelKind::Single);
-    stage(dir, "explain", "maps.safetensors", &INPUTS);
-    Maps::read(&dir.join("maps.safetensors")).unwrap().predicted
-}
-
 /// A class an image: the predicted one, or the next.
-fn single(predicted: &[i64]) -> Labels {
-    let mut labels = predicted.to_vec();
-    for wrong in WRONG {
-        labels[wrong] = (labels[wrong] + 1) % CLASSES as i64;
-    }
-    Labels::Single(labels)
+fn single() -> Labels {
+    Labels::Single(TINY.labels(&WRONG))
 }
 
 /// A set of classes an image: all of them, one or none.
-fn multi(predicted: &[i64]) -> Labels {
-    let mut hot = vec![0; IMAGES * CLASSES];
-    for (i, (hot, &class)) in hot.chunks_exact_mut(CLASSES).zip(predicted).enumerate() {
+fn multi() -> Labels {
+    let classes = CLASSES.len();
+    let mut hot = vec![0; IMAGES * classes];
+    for (i, (hot, class)) in hot.chunks_exact_mut(classes).zip(TINY.predicted()).enumerate()
+    {
         let class = class as usize;
         if i == WRONG[0] {
-            hot[(class + 1) % CLASSES] = 1;
+            hot[(class + 1) % classes] = 1;
         } else if i % 2 == 1 {
             hot[class] = 1;
         } else if i != WRONG[1] {
             hot.fill(1);
         }
     }
-    Labels::Multi { classes: CLASSES, hot }
+    Labels::Multi { classes, hot }
 }
 
 /// Every column of a row, floats as their bits.
@@ -182,10 +128,9 @@ fn the_rows_are_those_of_the_four_stages_bit_for_bit() {
     build();
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let predicted = predicted(dir);
-    for labels in [single(&predicted), multi(&predicted)] {
-        write_model(dir, labels.kind());
-        write_pack(dir, labels);
+    for labels in [single(), multi()] {
+        TINY.write_model(dir, labels.kind());
+        TINY.write_pack(dir, labels);
         stage(dir, "attack", "perturbations.safetensors", &INPUTS);
         for explainer in ["grad-cam", "xgrad-cam"] {
             for target in ["predicted", "label"] {

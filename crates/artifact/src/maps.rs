@@ -1,37 +1,12 @@
 use std::{collections::HashSet, path::Path};
 
 use safetensors::Dtype;
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Labels, Provenance, Result,
+    Error, Labels, MapsMeta, Provenance, Result,
     contents::{Contents, Elements},
     tensors::TensorFile,
 };
-
-/// What a file of maps says of itself: JSON under the metadata key `maps`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MapsMeta {
-    /// The explainer's name, such as `grad-cam`.
-    pub explainer: String,
-    /// The layer whose output is explained.
-    pub tap: String,
-    /// Height and width of the images explained.
-    pub image_size: [usize; 2],
-    /// Which class is explained: `predicted` or `label`.
-    #[serde(default = "predicted")]
-    pub target: String,
-    /// How far the images were perturbed, if they were.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epsilon: Option<f64>,
-    /// The unit of `epsilon`: `pixel` or `normalized`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epsilon_unit: Option<String>,
-}
-
-fn predicted() -> String {
-    "predicted".into()
-}
 
 /// Explanations, `maps.safetensors` and `perturbed-maps.safetensors`: one map an image, at
 /// the explainer's native resolution.

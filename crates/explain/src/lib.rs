@@ -16,6 +16,7 @@ mod full_size;
 mod grad_cam;
 mod normalize;
 mod subject;
+mod target_kind;
 mod xgrad_cam;
 
 pub use error::{Error, Result};
@@ -25,4 +26,5 @@ pub use full_size::{full_size, protection};
 pub use grad_cam::GradCam;
 pub use normalize::{Status, normalize};
 pub use subject::Subject;
+pub use target_kind::TargetKind;
 pub use xgrad_cam::XGradCam;

@@ -101,7 +101,7 @@ pub(crate) fn row_major(tensor: &Tensor) -> Result<Tensor> {
     if tensor.is_contiguous() || !lying(tensor)?.is_contiguous() {
         return tensor.contiguous();
     }
-    let planes = turned(&*read(tensor)?, batch, (height * width, channels));
+    let planes = turned(&read(tensor)?, batch, (height * width, channels));
     tensor_row_major(planes, (batch, channels, height, width))
 }
 

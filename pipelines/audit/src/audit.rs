@@ -5,22 +5,13 @@ use std::path::Path;
 use anyhow::Result;
 use artifact::{Label, Maps, MapsMeta, Pack, Scores};
 use consistency::{Psi, Reduction};
-use explain::{Explainer, Explanation, Status, Subject, Target};
+use explain::{Explainer, Explanation, Status, Subject, TargetKind};
 use models::{Network, Tap};
 use ops::Node;
 use scores::Perturbed;
 use stage::Stage;
 
 use crate::perturb::Correct;
-
-/// Which class a map is of.
-#[derive(Clone, Copy)]
-pub(crate) enum Kind {
-    /// The predicted one.
-    Predicted,
-    /// The label; of a set the one of the highest confidence.
-    Label,
-}
 
 /// What is audited, and how.
 pub(crate) struct Audit<'a> {
@@ -30,7 +21,7 @@ pub(crate) struct Audit<'a> {
     pub(crate) network: &'a Network,
     pub(crate) tap: &'a Tap,
     pub(crate) explainer: &'a dyn Explainer,
-    pub(crate) kind: Kind,
+    pub(crate) target: TargetKind,
     /// Push of a pixel, per channel.
     pub(crate) step: [f32; 3],
     pub(crate) psi: Psi,
@@ -57,7 +48,9 @@ impl Audit<'_> {
     fn batch(&self, rows: &[usize]) -> Result<Scores> {
         let images = performer::image_batch(self.pack, rows)?;
         let subject = Subject::new(self.network, self.tap, &Node::variable(&images))?;
-        let clean = self.explain(&subject, |logits| self.labels(rows, logits))?;
+        let clean = subject.predict_and_explain(self.explainer, self.target, |logits| {
+            self.labels(rows, logits)
+        })?;
 
         let correct = Correct::of(self.pack, rows, &clean.predicted);
         let perturbed = if correct.rows.is_empty() {
@@ -67,9 +60,10 @@ impl Audit<'_> {
             let signs = self.signs(subject, &images, &clean.logits, &correct)?;
             let pixels = self.perturbed(&clean, &correct, &signs)?;
             let subject = Subject::new(self.network, self.tap, &Node::from(&pixels))?;
-            let explanation = self.explain(&subject, |_| {
-                correct.positions.iter().map(|&i| clean.target[i]).collect()
-            })?;
+            let explanation =
+                subject.predict_and_explain(self.explainer, self.target, |_| {
+                    correct.positions.iter().map(|&i| clean.target[i]).collect()
+                })?;
             Some(self.maps(&correct.rows, explanation))
         };
 
@@ -77,21 +71,6 @@ impl Audit<'_> {
         let perturbed = perturbed.as_ref().map(Perturbed::new);
         let every = 0..clean.len();
         Ok(scores::table(&clean, perturbed.as_ref(), every, self.psi, self.reduction))
-    }
-
-    /// Predicts and explains; `label` says by the logits which class, if that is asked for.
-    fn explain(
-        &self,
-        subject: &Subject<'_>,
-        label: impl FnOnce(&[f32]) -> Vec<i64>,
-    ) -> Result<Explanation> {
-        let logits = subject.logits()?;
-        let label = match self.kind {
-            Kind::Predicted => None,
-            Kind::Label => Some(label(&logits)),
-        };
-        let target = label.as_deref().map_or(Target::Predicted, Target::Given);
-        Ok(subject.explain(self.explainer, logits, target)?)
     }
 
     /// The label of each row; of a set the one with the highest logit.

@@ -14,11 +14,12 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use consistency::{Psi, Reduction};
+use explain::TargetKind;
 use models::Arch;
 use scores::Summary;
 use stage::Stage;
 
-use crate::audit::{Audit, Kind};
+use crate::audit::Audit;
 
 mod audit;
 mod perturb;
@@ -125,7 +126,11 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         network: &performer.network,
         tap: &tap,
         explainer: explainer.as_ref(),
-        kind: if args.target == "label" { Kind::Label } else { Kind::Predicted },
+        target: if args.target == "label" {
+            TargetKind::Label
+        } else {
+            TargetKind::Predicted
+        },
         step: attack::step(args.epsilon as f32, args.epsilon_unit, performer.meta.std),
         psi: args.psi,
         reduction: args.reduction,

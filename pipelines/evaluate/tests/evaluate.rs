@@ -2,131 +2,59 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{fs, path::Path, process::Output};
 
-use artifact::{
-    Evaluation, LabelKind, Labels, Maps, ModelFile, ModelMeta, PackData, PackMeta, Pairs,
-    Provenance,
-};
-use candle_core::{Device, Tensor};
-use explain::{Explanation, GradCam, Target};
-use models::{Arch, Network, Normalization};
+use artifact::{Evaluation, LabelKind, Labels, Maps, PackData, Pairs};
+use explain::{Explanation, Target};
+use fixtures::{CLASSES, INPUTS, Tiny, assert_input, assert_succeeded, stderr, write_pack};
+use models::Normalization;
 
 const SIZE: usize = 16;
 const AREA: usize = SIZE * SIZE;
 const IMAGES: usize = 4;
-const CLASSES: i64 = 3;
-const NORM: Normalization = Normalization { mean: [0.5; 3], std: [0.25; 3] };
+const TINY: Tiny = Tiny {
+    size: SIZE,
+    images: IMAGES,
+    norm: Normalization { mean: [0.5; 3], std: [0.25; 3] },
+};
 const GRAD_CAM: [&str; 2] = ["--explainer", "grad-cam"];
 
 fn evaluate(dir: &Path, flags: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_evaluate"))
-        .current_dir(dir)
-        .args(["--progress", "none", "--data", "pack.safetensors"])
-        .args(["--model", "model.safetensors", "--output", "evaluation.parquet"])
-        .args(flags)
-        .output()
-        .unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    let flags = [&INPUTS[..], &["--output", "evaluation.parquet"], flags].concat();
+    fixtures::run(env!("CARGO_BIN_EXE_evaluate"), dir, &flags)
 }
 
 /// Runs the stage, which must succeed, and reads what it wrote.
 fn evaluated(dir: &Path, flags: &[&str]) -> Evaluation {
-    let output = evaluate(dir, flags);
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert_succeeded(&evaluate(dir, flags));
     Evaluation::read(&dir.join("evaluation.parquet")).unwrap().0
 }
 
 /// Asserts that the stage fails with one error of these words, and writes nothing.
 fn refused(dir: &Path, flags: &[&str], code: i32, words: &[&str]) {
-    let output = evaluate(dir, flags);
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    assert_eq!(said.lines().filter(|line| line.starts_with("error:")).count(), 1, "{said}");
-    for word in words {
-        assert!(said.contains(word), "{word}: {said}");
-    }
+    fixtures::assert_refused(&evaluate(dir, flags), code, words);
     for name in ["evaluation.parquet", "maps.safetensors", "pairs.parquet"] {
         assert!(!dir.join(name).exists());
     }
 }
 
-fn bytes() -> Vec<u8> {
-    (0..IMAGES * 3 * AREA).map(|i| (i * i % 253) as u8).collect()
-}
-
-fn classes() -> Vec<String> {
-    ["cat", "dog", "cow"].map(String::from).to_vec()
-}
-
-fn pack(labels: Labels) -> PackData {
-    let meta = PackMeta {
-        dataset: "test".into(),
-        split: "test".into(),
-        classes: classes(),
-        labels: labels.kind(),
-        image_size: None,
-    };
-    let (images, masks, groups) = (bytes(), None, None);
-    PackData { meta, height: SIZE, width: SIZE, images, labels, masks, groups }
-}
-
-fn write_pack(dir: &Path, pack: &PackData) {
-    pack.write(&dir.join("pack.safetensors"), &Provenance::default()).unwrap();
-}
-
-fn network() -> Network {
-    Network::new(Arch::Resnet20, CLASSES as usize, NORM, 3).unwrap()
-}
-
-fn write_model(dir: &Path, network: &Network, labels: LabelKind) {
-    let meta = ModelMeta {
-        arch: "resnet20".into(),
-        classes: classes(),
-        image_size: [SIZE, SIZE],
-        mean: NORM.mean,
-        std: NORM.std,
-        labels: Some(labels),
-        round: 1,
-        epoch: 4,
-    };
-    let tensors = network.state().unwrap();
-    ModelFile { meta: Some(meta), tensors, provenance: Some(Provenance::default()) }
-        .write(&dir.join("model.safetensors"))
-        .unwrap();
-}
-
 /// What the library says of the images.
 fn explained(target: Target<'_>) -> Explanation {
-    let pixels: Vec<f32> =
-        bytes().into_iter().map(|byte| f32::from(byte) / 255.0).collect();
-    let images = Tensor::from_vec(pixels, (IMAGES, 3, SIZE, SIZE), &Device::Cpu).unwrap();
-    let network = network();
-    let tap = network.resolve_tap(None).unwrap();
-    explain::explain(&network, &GradCam, &tap, &images, target).unwrap()
+    TINY.explain(&TINY.pixels(), target)
 }
 
 /// Labels of which the network predicts all but that of sample 1.
 fn labels() -> Vec<i64> {
-    let mut labels = explained(Target::Predicted).predicted;
-    labels[1] = (labels[1] + 1) % CLASSES;
-    labels
+    TINY.labels(&[1])
 }
 
 /// The pack and model of most tests; a mask covers each image with its label.
 fn prepare(dir: &Path) -> PackData {
-    let mut pack = pack(Labels::Single(labels()));
+    let mut pack = TINY.pack(Labels::Single(labels()));
     let mask = |label: i64| vec![label as u8 + 1; AREA];
     pack.masks = Some(labels().into_iter().flat_map(mask).collect());
     write_pack(dir, &pack);
-    write_model(dir, &network(), LabelKind::Single);
+    TINY.write_model(dir, LabelKind::Single);
     pack
 }
 
@@ -141,7 +69,7 @@ fn predictions_are_measured() {
     assert_eq!(found.get("top1", "all", None), Some(0.75));
     assert_eq!(found.get("top1", "group:1", None), Some(1.0));
     assert_eq!(found.get("top1", "group:0", None), Some(0.5));
-    for (class, name) in (0..).zip(classes()) {
+    for (class, name) in (0..).zip(CLASSES) {
         let of_class = labels().iter().filter(|&&label| label == class).count();
         let value = found.get("top1", &format!("class:{name}"), None);
         // a class that does not occur has no row
@@ -172,8 +100,8 @@ fn sets_of_labels_are_measured_by_average_precision() {
         hot[image * 3] = 1;
     }
     hot[by_class(1)[3] * 3 + 1] = 1;
-    write_pack(dir.path(), &pack(Labels::Multi { classes: 3, hot }));
-    write_model(dir.path(), &network(), LabelKind::Multi);
+    TINY.write_pack(dir.path(), Labels::Multi { classes: 3, hot });
+    TINY.write_model(dir.path(), LabelKind::Multi);
 
     let found = evaluated(dir.path(), &[]);
     assert_eq!(found.get("map", "class:cat", None), Some(1.0));
@@ -216,7 +144,7 @@ fn maps_are_compared_with_masks_that_cover_everything() {
     assert_eq!(pairs.intersection, areas);
     assert_eq!(pairs.mask_area, [AREA as u64; IMAGES]);
     assert_eq!(pairs.union, [AREA as u64; IMAGES]);
-    let names: Vec<_> = labels().iter().map(|&k| classes()[k as usize].clone()).collect();
+    let names: Vec<_> = labels().iter().map(|&k| CLASSES[k as usize]).collect();
     assert_eq!(pairs.class, names);
 }
 
@@ -261,9 +189,9 @@ fn the_maps_of_the_predictions_may_be_kept() {
 fn without_masks_localisation_is_skipped() {
     let dir = tempfile::tempdir().unwrap();
     prepare(dir.path());
-    write_pack(dir.path(), &pack(Labels::Single(labels())));
+    TINY.write_pack(dir.path(), Labels::Single(labels()));
     let output = evaluate(dir.path(), &GRAD_CAM);
-    assert!(output.status.success());
+    assert_succeeded(&output);
     assert!(stderr(&output).contains("no masks"), "{}", stderr(&output));
     let (found, _) = Evaluation::read(&dir.path().join("evaluation.parquet")).unwrap();
     assert!(found.explainer.iter().all(Option::is_none));
@@ -307,20 +235,16 @@ fn inputs_are_recorded() {
     evaluated(dir.path(), &[]);
     let path = dir.path().join("evaluation.parquet");
     let provenance = Evaluation::read(&path).unwrap().1.unwrap();
-    for (role, file) in [("data", "pack.safetensors"), ("model", "model.safetensors")] {
-        let digest = artifact::digest(&dir.path().join(file)).unwrap();
-        assert_eq!(provenance.of(role), Some(digest.as_str()));
-    }
+    assert_input(&provenance, "data", &dir.path().join("pack.safetensors"));
+    assert_input(&provenance, "model", &dir.path().join("model.safetensors"));
 }
 
 #[test]
 fn a_network_that_is_not_finite_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     prepare(dir.path());
-    let broken = network();
-    let nan = Tensor::new(&[0.0, f32::NAN, 0.0], &Device::Cpu).unwrap();
-    broken.parameters()["fc.bias"].set(&nan).unwrap();
-    write_model(dir.path(), &broken, LabelKind::Single);
+    let broken = TINY.biased([0.0, f32::NAN, 0.0]);
+    fixtures::write_model(dir.path(), &broken, Some(TINY.meta(LabelKind::Single)));
     let words = ["model.safetensors", "finite logits, found NaN at sample 0"];
     refused(dir.path(), &GRAD_CAM, 1, &words);
 }

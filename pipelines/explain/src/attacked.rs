@@ -110,18 +110,11 @@ fn same_manner(path: &Path, maps: &Maps, of: &Of<'_>) -> anyhow::Result<()> {
         );
     }
     let manner = |meta: &MapsMeta, classes: usize| {
-        let [height, width] = meta.image_size;
-        [
-            ("explainer", meta.explainer.clone()),
-            ("tap", meta.tap.clone()),
-            ("target", meta.target.clone()),
-            ("image size", format!("{height}x{width}")),
-            ("number of classes", classes.to_string()),
-        ]
+        meta.manner().into_iter().chain([("number of classes", classes.to_string())])
     };
-    let (expected, found) =
-        (manner(of.meta, of.pack.classes()), manner(&maps.meta, maps.classes));
-    for ((what, expected), (_, found)) in expected.into_iter().zip(found) {
+    let expected = manner(of.meta, of.pack.classes());
+    let found = manner(&maps.meta, maps.classes);
+    for ((what, expected), (_, found)) in expected.zip(found) {
         ensure!(
             expected == found,
             "{path} does not fit {} and the flags: expected {what} {expected}, found {found}",

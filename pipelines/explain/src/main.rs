@@ -11,13 +11,11 @@ use clap::{
     Parser,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use explain::TargetKind;
 use models::Arch;
 use stage::Stage;
 
-use crate::{
-    attacked::Attacked,
-    run::{Job, Kind},
-};
+use crate::{attacked::Attacked, run::Job};
 
 mod attacked;
 mod maps;
@@ -157,7 +155,11 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         network: &performer.network,
         tap: &tap,
         explainer: explainer.as_ref(),
-        kind: if args.target == "label" { Kind::Label } else { Kind::Predicted },
+        target: if args.target == "label" {
+            TargetKind::Label
+        } else {
+            TargetKind::Predicted
+        },
         batch_size: args.batch_size.get(),
     };
     let maps = match &attacked {

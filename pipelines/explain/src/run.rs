@@ -3,21 +3,12 @@
 use anyhow::Result;
 use artifact::{Label, Pack};
 use candle_core::Tensor;
-use explain::{Explainer, Explanation, Subject, Target};
+use explain::{Explainer, Explanation, Subject, TargetKind};
 use models::{Network, Tap};
 use ops::Node;
 use stage::Stage;
 
 use crate::{attacked::Attacked, maps::Rows};
-
-/// Which class a map is of.
-#[derive(Clone, Copy)]
-pub(crate) enum Kind {
-    /// The predicted one.
-    Predicted,
-    /// The label; of a set the one of the highest confidence.
-    Label,
-}
 
 /// What is explained, and how.
 pub(crate) struct Job<'a> {
@@ -26,7 +17,7 @@ pub(crate) struct Job<'a> {
     pub(crate) network: &'a Network,
     pub(crate) tap: &'a Tap,
     pub(crate) explainer: &'a dyn Explainer,
-    pub(crate) kind: Kind,
+    pub(crate) target: TargetKind,
     pub(crate) batch_size: usize,
 }
 
@@ -35,10 +26,8 @@ impl Job<'_> {
     pub(crate) fn clean(&self) -> Result<Rows> {
         self.each(self.pack.len(), (0, 0), |rows| {
             let images = performer::image_batch(self.pack, rows)?;
-            let explanation = self.explain(&images, |logits| match self.kind {
-                Kind::Predicted => None,
-                Kind::Label => Some(labels(self.pack, rows, logits)),
-            })?;
+            let explanation =
+                self.explain(&images, |logits| labels(self.pack, rows, logits))?;
             Ok((rows.to_vec(), explanation))
         })
     }
@@ -48,10 +37,7 @@ impl Job<'_> {
     pub(crate) fn attacked(&self, attacked: &Attacked) -> Result<Rows> {
         self.each(attacked.len(), attacked.map_size(), |images| {
             let pixels = attacked.images(self.pack, images)?;
-            let explanation = self.explain(&pixels, |_| match self.kind {
-                Kind::Predicted => None,
-                Kind::Label => Some(attacked.targets(images)),
-            })?;
+            let explanation = self.explain(&pixels, |_| attacked.targets(images))?;
             Ok((attacked.rows(images), explanation))
         })
     }
@@ -78,13 +64,10 @@ impl Job<'_> {
     fn explain(
         &self,
         images: &Tensor,
-        target: impl FnOnce(&[f32]) -> Option<Vec<i64>>,
+        labels: impl FnOnce(&[f32]) -> Vec<i64>,
     ) -> Result<Explanation> {
         let subject = Subject::new(self.network, self.tap, &Node::from(images))?;
-        let logits = subject.logits()?;
-        let target = target(&logits);
-        let target = target.as_deref().map_or(Target::Predicted, Target::Given);
-        Ok(subject.explain(self.explainer, logits, target)?)
+        Ok(subject.predict_and_explain(self.explainer, self.target, labels)?)
     }
 }
 

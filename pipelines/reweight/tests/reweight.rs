@@ -2,29 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::{
-    path::Path,
-    process::{Command, Output},
-};
+use std::{path::Path, process::Output};
 
 use artifact::{LabelKind, Labels, PackData, PackMeta, Provenance, Scores, Weights};
+use fixtures::{assert_input, assert_succeeded};
 
 fn reweight(dir: &Path, flags: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_reweight"))
-        .current_dir(dir)
-        .args(["--progress", "none", "--output", "weights.parquet"])
-        .args(flags)
-        .output()
-        .unwrap()
+    let flags = [&["--output", "weights.parquet"][..], flags].concat();
+    fixtures::run(env!("CARGO_BIN_EXE_reweight"), dir, &flags)
 }
 
 const UNIFORM: [&str; 4] = ["--method", "uniform", "--data", "pack.safetensors"];
 
 const CONSISTENCY: [&str; 4] = ["--method", "consistency", "--scores", "scores.parquet"];
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
 
 fn read(dir: &Path) -> (Weights, Provenance) {
     let (weights, provenance) = Weights::read(&dir.join("weights.parquet")).unwrap();
@@ -33,12 +23,7 @@ fn read(dir: &Path) -> (Weights, Provenance) {
 
 /// Asserts that the stage failed with this code and words, and wrote nothing.
 fn refused(dir: &Path, output: &Output, code: i32, words: &[&str]) {
-    let said = stderr(output);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    assert_eq!(said.lines().filter(|line| line.starts_with("error:")).count(), 1, "{said}");
-    for word in words {
-        assert!(said.contains(word), "{word}: {said}");
-    }
+    fixtures::assert_refused(output, code, words);
     assert!(!dir.join("weights.parquet").exists());
 }
 
@@ -59,7 +44,7 @@ fn pack(dir: &Path, images: usize) {
         masks: None,
         groups: None,
     };
-    pack.write(&dir.join("pack.safetensors"), &Provenance::default()).unwrap();
+    fixtures::write_pack(dir, &pack);
 }
 
 fn of_data(digest: &str) -> Provenance {
@@ -102,14 +87,13 @@ fn before_the_first_round_every_sample_weighs_one() {
         let dir = tempfile::tempdir().unwrap();
         pack(dir.path(), images);
         let output = reweight(dir.path(), &UNIFORM);
-        assert!(output.status.success(), "{}", stderr(&output));
+        assert_succeeded(&output);
         let (weights, provenance) = read(dir.path());
         assert_eq!(weights.sample, (0..images as u32).collect::<Vec<_>>());
         assert_eq!(weights.weight, vec![1.0; images]);
         assert_eq!(weights.selected, vec![true; images]);
         assert_eq!(weights.pseudo_label, vec![None; images]);
-        let digest = artifact::digest(&dir.path().join("pack.safetensors")).unwrap();
-        assert_eq!(provenance.of("data"), Some(digest.as_str()));
+        assert_input(&provenance, "data", &dir.path().join("pack.safetensors"));
     }
 }
 
@@ -150,15 +134,14 @@ fn equation_four_by_hand() {
 
     let output = reweight(dir.path(), &CONSISTENCY);
 
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert_succeeded(&output);
     let (weights, provenance) = read(dir.path());
     assert_eq!(weights.sample, [2, 3, 5, 7, 11]);
     assert_eq!(weights.weight, [0.0, 0.75, 1.0, 1.0, 1.0]);
     assert_eq!(weights.selected, [true; 5]);
     assert_eq!(provenance.stage, "reweight");
     assert_eq!(provenance.of("data"), Some("dddd"));
-    let digest = artifact::digest(&dir.path().join("scores.parquet")).unwrap();
-    assert_eq!(provenance.of("scores"), Some(digest.as_str()));
+    assert_input(&provenance, "scores", &dir.path().join("scores.parquet"));
     let printed = String::from_utf8(output.stdout).unwrap();
     for number in ["0.7500", "0.0000", "1.0000", "60.0 %"] {
         assert!(printed.contains(number), "{printed}");
@@ -170,7 +153,7 @@ fn a_floor_raises_the_lowest_weights() {
     let dir = tempfile::tempdir().unwrap();
     scores(dir.path(), &of_data("dddd"));
     let output = reweight(dir.path(), &[&CONSISTENCY[..], &["--floor", "0.5"]].concat());
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert_succeeded(&output);
     let (weights, provenance) = read(dir.path());
     assert_eq!(weights.weight, [0.5, 0.875, 1.0, 1.0, 1.0]);
     assert_eq!(provenance.flags["floor"], "0.5");
@@ -183,7 +166,7 @@ fn selection_is_carried_over_but_no_weight_and_no_pseudo_label_is() {
     previous(dir.path(), vec![11, 7, 5, 3, 2], &of_data("dddd"));
     let flags = [&CONSISTENCY[..], &["--previous", "previous.parquet"]].concat();
     let output = reweight(dir.path(), &flags);
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert_succeeded(&output);
     let (weights, _) = read(dir.path());
     assert_eq!(weights.weight, [0.0, 0.75, 1.0, 1.0, 1.0]);
     assert_eq!(weights.selected, [true, true, false, true, true]);

@@ -81,19 +81,15 @@ pub(crate) fn join<'a>(
 
 /// Were both made by one explainer, at one place, of one size?
 fn same_manner(clean: &Maps, perturbed: &Maps, a: &Path, b: &Path) -> anyhow::Result<()> {
-    let size = |[height, width]: [usize; 2]| format!("{height}x{width}");
     let manner = |maps: &Maps| {
-        [
-            ("explainer", maps.meta.explainer.clone()),
-            ("tap", maps.meta.tap.clone()),
-            ("target", maps.meta.target.clone()),
-            ("image size", size(maps.meta.image_size)),
-            ("map size", size([maps.height, maps.width])),
+        let of_maps = [
+            ("map size", format!("{}x{}", maps.height, maps.width)),
             ("number of classes", maps.classes.to_string()),
-            ("kind of labels", format!("{:?}", maps.labels.kind()).to_lowercase()),
-        ]
+            ("kind of labels", maps.labels.kind().to_string()),
+        ];
+        maps.meta.manner().into_iter().chain(of_maps)
     };
-    for ((what, expected), (_, found)) in manner(clean).into_iter().zip(manner(perturbed)) {
+    for ((what, expected), (_, found)) in manner(clean).zip(manner(perturbed)) {
         ensure!(
             expected == found,
             "{} and {} differ in their {what}: expected {expected}, found {found}",

@@ -2,37 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::{
-    path::Path,
-    process::{Command, Output},
-};
+use std::{path::Path, process::Output};
 
 use artifact::{Labels, Maps, MapsMeta, Provenance, Scores};
+use fixtures::{assert_input, assert_refused, assert_succeeded, stderr};
 
 fn score(dir: &Path, flags: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_score"))
-        .current_dir(dir)
-        .args(["--progress", "none", "--clean", "clean.safetensors"])
-        .args(["--output", "scores.parquet"])
-        .args(flags)
-        .output()
-        .unwrap()
+    let files = ["--clean", "clean.safetensors", "--output", "scores.parquet"];
+    fixtures::run(env!("CARGO_BIN_EXE_score"), dir, &[&files[..], flags].concat())
 }
 
 const BOTH: [&str; 2] = ["--perturbed", "perturbed.safetensors"];
 
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
 /// Asserts that the stage failed with one error of these words, and wrote nothing.
 fn refused(dir: &Path, output: &Output, words: &[&str]) {
-    let said = stderr(output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.lines().filter(|line| line.starts_with("error:")).count(), 1, "{said}");
-    for word in words {
-        assert!(said.contains(word), "{word}: {said}");
-    }
+    assert_refused(output, 1, words);
     assert!(!dir.join("scores.parquet").exists());
 }
 
@@ -103,7 +87,7 @@ fn each_sample_is_judged_by_hand() {
 
     let output = score(dir.path(), &[&BOTH[..], &["--psi", "softsign"]].concat());
 
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert_succeeded(&output);
     let scores = scores(dir.path());
     assert_eq!(scores.sample, [10, 11, 12, 13]);
     assert_eq!(scores.label, [0, 0, 1, 0]);
@@ -186,7 +170,7 @@ fn weights_that_will_all_be_equal_are_warned_of() {
     let same = maps(&[0, 1], &[0, 0], &[0, 0], &[[0.0, 1.0]; 2]);
     write(dir.path(), &same, &same);
     let output = score(dir.path(), &BOTH);
-    assert!(output.status.success());
+    assert_succeeded(&output);
     let said = stderr(&output);
     for word in ["100.0 % of the weights", "--reduction", "--psi", "--epsilon-unit"] {
         assert!(said.contains(word), "{said}");
@@ -207,8 +191,7 @@ fn provenance_is_passed_on() {
     let path = dir.path().join("scores.parquet");
     let provenance = Scores::read(&path).unwrap().1.unwrap();
     assert_eq!(provenance.stage, "score");
-    let clean = artifact::digest(&dir.path().join("clean.safetensors")).unwrap();
-    assert_eq!(provenance.of("clean"), Some(clean.as_str()));
+    assert_input(&provenance, "clean", &dir.path().join("clean.safetensors"));
     assert_eq!(provenance.of("data"), Some("d1"));
     assert_eq!(provenance.of("model"), Some("m1"));
     assert_eq!(provenance.flags["psi"], "tanh");
@@ -224,9 +207,8 @@ fn maps_of_another_model_or_pack_are_refused() {
             ..maps
         };
         write(dir.path(), &of(clean(), "aaaa"), &of(perturbed(), "bbbb"));
-        let output = score(dir.path(), &BOTH);
         let words = ["clean.safetensors", "perturbed.safetensors", role, "aaaa", "bbbb"];
-        refused(dir.path(), &output, &words);
+        refused(dir.path(), &score(dir.path(), &BOTH), &words);
     }
 }
 
@@ -267,12 +249,8 @@ fn maps_made_in_another_manner_are_refused() {
         let mut perturbed = perturbed();
         change(&mut perturbed);
         write(dir.path(), &clean(), &perturbed);
-        let output = score(dir.path(), &BOTH);
-        refused(
-            dir.path(),
-            &output,
-            &["clean.safetensors", "perturbed.safetensors", words],
-        );
+        let words = ["clean.safetensors", "perturbed.safetensors", words];
+        refused(dir.path(), &score(dir.path(), &BOTH), &words);
     }
 }
 
@@ -315,8 +293,7 @@ fn an_unknown_psi_is_a_wrong_usage() {
     write(dir.path(), &clean(), &perturbed());
     for flags in [["--psi", "sigmoid"], ["--reduction", "max"]] {
         let output = score(dir.path(), &flags);
-        assert_eq!(output.status.code(), Some(2));
-        assert!(stderr(&output).contains(flags[1]), "{}", stderr(&output));
+        assert_refused(&output, 2, &[flags[1]]);
         assert!(!dir.path().join("scores.parquet").exists());
     }
 }

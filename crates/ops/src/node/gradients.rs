@@ -11,7 +11,8 @@ use crate::{map, storage};
 pub struct Gradients(HashMap<TensorId, Tensor>);
 
 impl Gradients {
-    /// The gradient of this variable; none if the result does not depend on it.
+    /// The gradient of this variable; none if the result does not depend on it. Its values may
+    /// lie in another order than the shape says: [`Tensor::contiguous`] brings them into it.
     pub fn get(&self, variable: &Tensor) -> Option<&Tensor> {
         self.0.get(&variable.id())
     }

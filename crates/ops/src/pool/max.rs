@@ -49,7 +49,7 @@ pub fn max_pool2d(x: &Node, pool: Pool2d) -> Result<Node> {
         map::planes_and(len, windows.output_row(), |i, y, at| {
             let (image, row) = (i / outputs, i % outputs);
             let x = &x[image * input..][..input];
-            vectorized(Row { windows, row, x, y, at });
+            vectorized(OutputRow { windows, row, x, y, at });
         })
     };
     let y = storage::tensor(y, windows.shape())?;
@@ -84,7 +84,7 @@ impl Operator for MaxPool {
 }
 
 /// The maxima of a row of windows of the image `x`, and the pixels they are from.
-struct Row<'a> {
+struct OutputRow<'a> {
     windows: Windows,
     row: usize,
     x: &'a [f32],
@@ -92,7 +92,7 @@ struct Row<'a> {
     at: &'a mut [u32],
 }
 
-impl Loop for Row<'_> {
+impl Loop for OutputRow<'_> {
     type Output = ();
 
     #[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
