@@ -81,7 +81,8 @@ impl Learner {
         let mut sums = Sums::default();
         for number in 0.. {
             let Some(batch) = batches.next() else { break };
-            self.step(lesson, batch, number, rate, &mut sums)?;
+            // on one of the threads that compute: operators then have one less to wake
+            rayon::scope(|_| self.step(lesson, batch, number, rate, &mut sums))?;
             progress.message(format!("loss {:.4}", sums.mean_loss()));
             progress.inc(1);
             lesson.stage.check()?;

@@ -8,7 +8,7 @@ use candle_core::{Result, Shape, Tensor, bail};
 
 use crate::{Activation, Node, activation::Bounds, storage};
 use channel::{Channel, Pixels};
-use operator::{BatchNorm, forward};
+use operator::{BatchNorm, Clipped, forward};
 
 pub use fold::{Fold, batch_norm_eval};
 
@@ -126,8 +126,13 @@ pub fn batch_norm(
         variance: channels.iter().map(|c| (c.variance * unbiased) as f32).collect(),
     };
     let y = storage::tensor(y, x.shape())?;
+    let clipped = match then.clipped(&y) {
+        None => Clipped::Nothing,
+        Some((_, bounds)) if then.shortcut.is_none() => Clipped::OfX(bounds),
+        Some((y, bounds)) => Clipped::Result(y, bounds),
+    };
     let operator =
-        BatchNorm { shape, x: values, gamma: gammas, clipped: then.clipped(&y), channels };
+        BatchNorm { shape, x: values, gamma: gammas, beta: betas, clipped, channels };
     let mut arguments = vec![x, gamma, beta];
     arguments.extend(then.shortcut);
     Ok((Node::of(y, &arguments, operator), moments))

@@ -21,7 +21,6 @@ pub(super) fn forward(
 ) -> Vec<f32> {
     let (mean, scale) = (means(channels), scales(channels, gamma));
     let parameters: [&[f32]; 3] = [&mean, &scale, beta];
-    let normalized = |x: f32, [mean, scale, beta]: [f32; 3]| (x - mean) * scale + beta;
     match shortcut {
         None => {
             map::per_channel([x], parameters, move |[x], p| bounds.clip(normalized(x, p)))
@@ -32,6 +31,12 @@ pub(super) fn forward(
             })
         }
     }
+}
+
+#[expect(clippy::inline_always, reason = "vectorized() reaches only what is inlined")]
+#[inline(always)]
+fn normalized(x: f32, [mean, scale, beta]: [f32; 3]) -> f32 {
+    (x - mean) * scale + beta
 }
 
 fn means(channels: &[Channel]) -> Vec<f32> {
@@ -48,35 +53,39 @@ pub(super) struct BatchNorm {
     pub(super) shape: Pixels,
     pub(super) x: Tensor,
     pub(super) gamma: Tensor,
-    /// The result, if an activation made it, and the activation's bounds.
-    pub(super) clipped: Option<(Tensor, Bounds)>,
+    pub(super) beta: Tensor,
+    pub(super) clipped: Clipped,
     pub(super) channels: Vec<Channel>,
 }
 
-/// What the way back reads, pixel by pixel.
-#[derive(Clone, Copy)]
-struct Arrays<'a> {
-    dy: &'a [f32],
-    x: &'a [f32],
-    /// The result, if an activation made it, and the activation's bounds.
-    clipped: Option<(&'a [f32], Bounds)>,
+/// What is needed to know what an activation has cut.
+#[derive(Debug)]
+pub(super) enum Clipped {
+    /// There is none.
+    Nothing,
+    /// Its bounds: the values come from `x` alone, and are computed again.
+    OfX(Bounds),
+    /// Its result, and its bounds.
+    Result(Tensor, Bounds),
 }
 
 impl BatchNorm {
     /// The gradients of beta and gamma, channel by channel.
-    fn sums(&self, arrays: Arrays<'_>) -> Vec<(f64, f64)> {
-        let Arrays { dy, x, clipped } = arrays;
-        let (mean, count) = (means(&self.channels), self.channels.len());
-        let sums = match clipped {
-            None => sums::per_channel([dy, x], [&mean], count, move |[d, x], [mean]| {
+    fn sums(&self, dy: &[f32], x: &[f32], norm: Norm<'_>) -> Vec<(f64, f64)> {
+        let (Norm { mean, scale, beta }, channels) = (norm, self.channels.len());
+        let sums = match self.recomputed() {
+            None => sums::per_channel([dy, x], [mean], channels, move |[d, x], [mean]| {
                 (d, d * (x - mean))
             }),
-            Some((y, bounds)) => {
-                sums::per_channel([dy, x, y], [&mean], count, move |[d, x, y], [mean]| {
-                    let d = bounds.pass(y, d);
-                    (d, d * (x - mean))
-                })
-            }
+            Some(bounds) => sums::per_channel(
+                [dy, x],
+                [mean, scale, beta],
+                channels,
+                move |[d, x], p| {
+                    let d = bounds.pass(normalized(x, p), d);
+                    (d, d * (x - p[0]))
+                },
+            ),
         };
         let channels = self.channels.iter().zip(sums);
         channels.map(|(channel, sums)| channel.gradients(sums)).collect()
@@ -84,25 +93,37 @@ impl BatchNorm {
 
     /// The gradient of `x`, `scale (d - shift - (x - mean) slope)`, from those of beta and
     /// gamma.
-    fn dx(&self, arrays: Arrays<'_>, gamma: &[f32], sums: &[(f64, f64)]) -> Vec<f32> {
-        let Arrays { dy, x, clipped } = arrays;
+    fn dx(&self, dy: &[f32], x: &[f32], norm: Norm<'_>, sums: &[(f64, f64)]) -> Vec<f32> {
+        let Norm { mean, scale, beta } = norm;
         let count = self.shape.count as f64;
-        let (mean, scale) = (means(&self.channels), scales(&self.channels, gamma));
         let shift: Vec<f32> = sums.iter().map(|(beta, _)| (beta / count) as f32).collect();
         let channels = self.channels.iter().zip(sums);
         let slope: Vec<f32> =
             channels.map(|(channel, sums)| channel.slope(sums.1, count)).collect();
-        let parameters: [&[f32]; 4] = [&mean, &scale, &shift, &slope];
         let dx = |d: f32, x: f32, [mean, scale, shift, slope]: [f32; 4]| {
             scale * (d - shift - (x - mean) * slope)
         };
-        match clipped {
-            None => map::per_channel([dy, x], parameters, move |[d, x], p| dx(d, x, p)),
-            Some((y, bounds)) => {
-                map::per_channel([dy, x, y], parameters, move |[d, x, y], p| {
-                    dx(bounds.pass(y, d), x, p)
+        match self.recomputed() {
+            None => {
+                let parameters: [&[f32]; 4] = [mean, scale, &shift, &slope];
+                map::per_channel([dy, x], parameters, move |[d, x], p| dx(d, x, p))
+            }
+            Some(bounds) => {
+                let parameters: [&[f32]; 5] = [mean, scale, &shift, &slope, beta];
+                map::per_channel([dy, x], parameters, move |[d, x], p| {
+                    let [mean, scale, shift, slope, beta] = p;
+                    let d = bounds.pass(normalized(x, [mean, scale, beta]), d);
+                    dx(d, x, [mean, scale, shift, slope])
                 })
             }
+        }
+    }
+
+    /// The bounds of an activation of `x` alone.
+    fn recomputed(&self) -> Option<Bounds> {
+        match self.clipped {
+            Clipped::OfX(bounds) => Some(bounds),
+            Clipped::Nothing | Clipped::Result(..) => None,
         }
     }
 }
@@ -110,16 +131,17 @@ impl BatchNorm {
 impl Operator for BatchNorm {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         way.expect_all_rows("batch normalisation with the batch's statistics")?;
-        let y = self.clipped.as_ref().map(|(y, _)| storage::read(y)).transpose()?;
-        let bounds = self.clipped.as_ref().map(|(_, bounds)| *bounds);
-        let arrays = Arrays {
-            dy: &storage::read(dy)?,
-            x: &storage::read(&self.x)?,
-            clipped: y.as_deref().zip(bounds),
+        // with a shortcut, what the activation passes is the shortcut's gradient too
+        let dy = &match &self.clipped {
+            Clipped::Result(y, bounds) => passed(y, dy, *bounds)?,
+            Clipped::Nothing | Clipped::OfX(_) => dy.clone(),
         };
-        let sums = self.sums(arrays);
-        let gamma = storage::read(&self.gamma)?;
-        let dx = || storage::tensor(self.dx(arrays, &gamma, &sums), self.x.shape());
+        let (values, x) = (storage::read(dy)?, storage::read(&self.x)?);
+        let (gamma, beta) = (storage::read(&self.gamma)?, storage::read(&self.beta)?);
+        let (mean, scale) = (means(&self.channels), scales(&self.channels, &gamma));
+        let norm = Norm { mean: &mean, scale: &scale, beta: &beta };
+        let sums = self.sums(&values, &x, norm);
+        let dx = || storage::tensor(self.dx(&values, &x, norm, &sums), self.x.shape());
         let parameter = |wanted: bool, of: fn(&(f64, f64)) -> f64| {
             let values = || sums.iter().map(|sums| of(sums) as f32).collect();
             wanted.then(|| storage::tensor(values(), sums.len())).transpose()
@@ -130,11 +152,16 @@ impl Operator for BatchNorm {
             parameter(way.wants(2), |sums| sums.0)?,
         ];
         if let Some(shortcut) = way.argument(3) {
-            gradients.push(match &self.clipped {
-                Some((y, bounds)) if shortcut => Some(passed(y, dy, *bounds)?),
-                _ => shortcut.then(|| dy.clone()),
-            });
+            gradients.push(shortcut.then(|| dy.clone()));
         }
         Ok(gradients)
     }
+}
+
+/// What each channel is normalised by.
+#[derive(Clone, Copy)]
+struct Norm<'a> {
+    mean: &'a [f32],
+    scale: &'a [f32],
+    beta: &'a [f32],
 }

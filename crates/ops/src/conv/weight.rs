@@ -21,6 +21,8 @@ const POSITIONS: usize = 128;
 /// Values of a patch that a task takes.
 const COLUMNS: usize = 256;
 const _: () = assert!(COLUMNS <= PITCH, "room for a part of a patch");
+/// Rows that are a multiple of this apart push each other out of the first-level cache.
+const ALIAS: usize = 512;
 /// Tasks from which on the positions are not shared among more, and the least that a task has.
 const TASKS: usize = 16;
 const SHARE: usize = 1024;
@@ -115,11 +117,20 @@ impl<'a> Sums<'a> {
         let patches = Patches::new(self.lattice, self.x, channels);
         let mut gathered = Scratch::new(POSITIONS * PITCH);
         let mut turned = Scratch::new(outputs.next_multiple_of(block.rows) * POSITIONS);
+        // whole vectors of columns, and rows that do not share few cache lines
+        let fits =
+            inputs.is_multiple_of(block.columns / 2) && !inputs.is_multiple_of(ALIAS);
+        let in_place = patches.in_place().filter(|_| fits);
         let mut start = positions.start;
         loop {
             let end = (start + POSITIONS).min(positions.end);
             let count = end - start;
-            patches.gather(start..end, columns.clone(), &mut gathered, PITCH);
+            let (panels, panel_pitch) = if let Some(values) = in_place {
+                (values[start * inputs + columns.start..].as_ptr(), inputs)
+            } else {
+                patches.gather(start..end, columns.clone(), &mut gathered, PITCH);
+                (gathered.as_ptr(), PITCH)
+            };
             let dy = &self.dy[start * groups * outputs + group * outputs..];
             turn(dy, (groups * outputs, outputs, count), block.rows, &mut turned);
             for column in (0..columns.len()).step_by(block.columns) {
@@ -129,8 +140,8 @@ impl<'a> Sums<'a> {
                     multiply(Product {
                         rows: turned.as_ptr(),
                         lie: Rows::Turned,
-                        panel: gathered.as_ptr().add(column),
-                        panel_pitch: PITCH,
+                        panel: panels.add(column),
+                        panel_pitch,
                         depth: count,
                         out: out.add(column),
                         places,
@@ -148,6 +159,9 @@ impl<'a> Sums<'a> {
     }
 }
 
+/// Values that are copied together.
+const QUARTER: usize = 4;
+
 /// Blocks of `rows` neighbouring channels, `[block][position][channel]`, of `count` positions
 /// that are `pitch` values apart and have `channels` each.
 fn turn(
@@ -158,10 +172,18 @@ fn turn(
 ) {
     for (i, out) in out.chunks_mut(rows * count).take(channels.div_ceil(rows)).enumerate() {
         let some = (channels - i * rows).min(rows);
-        for (position, out) in out.chunks_mut(rows).enumerate() {
-            let from = &values[position * pitch + i * rows..][..some];
-            // not one call of a function for a few values
-            out.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        let from = values[i * rows..].chunks(pitch).take(count);
+        if some == rows && rows.is_multiple_of(QUARTER) {
+            for (out, from) in out.chunks_exact_mut(rows).zip(from) {
+                // of a known size: not one call of a function for a few values
+                let (out, _) = out.as_chunks_mut::<QUARTER>();
+                let (from, _) = from.as_chunks::<QUARTER>();
+                out.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            }
+        } else {
+            for (out, from) in out.chunks_exact_mut(rows).zip(from) {
+                out[..some].copy_from_slice(&from[..some]);
+            }
         }
     }
 }
