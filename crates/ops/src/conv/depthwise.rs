@@ -39,7 +39,7 @@ pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f
     let len = geometry.batch * geometry.y.input * geometry.x.input * geometry.groups;
     let weights = turned(geometry, w);
     let fill = |out: Shared<'_>| {
-        for lattice in Lattice::backward(geometry) {
+        for lattice in Lattice::backward(geometry, geometry.stride()) {
             let (lattice, epilogue) = (&lattice, Epilogue::NONE);
             let rows = Rows { lattice, x: dy, weights: &weights, epilogue };
             // SAFETY: the lattices are inside the input.

@@ -110,6 +110,11 @@ impl Geometry {
         (self.batch, self.groups * self.inputs, self.y.input, self.x.input)
     }
 
+    /// Vertical and horizontal stride.
+    pub(super) fn stride(&self) -> (usize, usize) {
+        (self.y.stride, self.x.stride)
+    }
+
     /// Elements of the kernel between one input and one output channel.
     pub(super) fn elements(&self) -> usize {
         self.y.kernel * self.x.kernel

@@ -1,7 +1,7 @@
 //! Pixels at regular distances whose results read the same taps of the kernel.
 //!
 //! The pixels of a result are one lattice. Those of the gradient of the input are one for each
-//! place inside the stride: input `i` meets element `k` of the kernel in output `o` where
+//! place inside the stride, or inside a multiple of it: input `i` meets element `k` of the kernel in output `o` where
 //! `o stride = i + padding - k dilation`, and which `k` there are depends on `i mod stride`.
 
 use core::ops::Range;
@@ -88,12 +88,13 @@ impl Lattice {
         }
     }
 
-    /// The inputs, and what their gradients read of the gradient of the result.
-    pub(super) fn backward(geometry: &Geometry) -> Vec<Self> {
+    /// The inputs, and what their gradients read of the gradient of the result: a lattice for
+    /// each place inside a `step`, which is a multiple of the stride.
+    pub(super) fn backward(geometry: &Geometry, step: (usize, usize)) -> Vec<Self> {
         let Geometry { y, x, batch, .. } = *geometry;
-        let places = |axis: Axis| 0..axis.stride.min(axis.input);
-        places(y)
-            .flat_map(|row| places(x).map(move |column| (row, column)))
+        let places = |axis: Axis, step: usize| 0..step.min(axis.input);
+        places(y, step.0)
+            .flat_map(|row| places(x, step.1).map(move |column| (row, column)))
             .map(|(row, column)| {
                 let columns = elements(x, column);
                 let taps = elements(y, row).into_iter().flat_map(|(ky, row)| {
@@ -103,20 +104,17 @@ impl Lattice {
                         element: ky * x.kernel + kx,
                     })
                 });
-                let count =
-                    |axis: Axis, first: usize| (axis.input - first).div_ceil(axis.stride);
+                let count = |axis: Axis, first: usize, step: usize| {
+                    (axis.input - first).div_ceil(step)
+                };
                 Self {
                     batch,
-                    grid: (count(y, row), count(x, column)),
-                    to: Pixels {
-                        size: (y.input, x.input),
-                        first: (row, column),
-                        step: (y.stride, x.stride),
-                    },
+                    grid: (count(y, row, step.0), count(x, column, step.1)),
+                    to: Pixels { size: (y.input, x.input), first: (row, column), step },
                     from: Pixels {
                         size: (y.output, x.output),
                         first: (0, 0),
-                        step: (1, 1),
+                        step: (step.0 / y.stride, step.1 / x.stride),
                     },
                     taps: taps.collect(),
                 }
@@ -232,7 +230,11 @@ mod tests {
             let geometry = Geometry::new(&[2, 1, 7, 8], &w, None, conv).unwrap();
             let forward = meetings(&[Lattice::forward(&geometry)], false);
             assert!(!forward.is_empty());
-            assert_eq!(forward, meetings(&Lattice::backward(&geometry), true), "{conv:?}");
+            for times in [1, 2] {
+                let lattices =
+                    Lattice::backward(&geometry, (stride.0 * times, stride.1 * times));
+                assert_eq!(forward, meetings(&lattices, true), "{conv:?}");
+            }
         }
     }
 
@@ -241,7 +243,7 @@ mod tests {
         let conv = Conv2d { stride: (3, 2), ..Conv2d::default() };
         let geometry = Geometry::new(&[2, 1, 7, 8], &[1, 1, 1, 1], None, conv).unwrap();
         let mut written = vec![0; 2 * 7 * 8];
-        for lattice in Lattice::backward(&geometry) {
+        for lattice in Lattice::backward(&geometry, conv.stride) {
             let mut position = lattice.position(0);
             for number in 0..lattice.positions() {
                 assert_eq!(position, lattice.position(number));

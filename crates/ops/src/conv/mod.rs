@@ -1,9 +1,9 @@
 //! 2-D convolution with exact gradients, dense, grouped and depthwise.
 //!
 //! Values lie with their channels last. A convolution is then a product of rows, the patches that
-//! its results read ([`patch`]), with its weights ([`panels`], [`product`], [`weight`]); two
-//! kinds do better: [`depthwise`] ones, and large 3 x 3 ones by [`winograd`]. Which way is
-//! taken depends on the shapes of one image alone.
+//! its results read ([`patch`]), with its weights ([`panels`], [`product`], [`weight`]). Some do
+//! better: [`depthwise`] ones, large 3 x 3 ones by [`winograd`], gradients of images by
+//! [`narrow`]. Which way is taken depends on the shapes of one image alone.
 
 mod depthwise;
 mod depthwise_kernel;
@@ -11,6 +11,7 @@ mod epilogue;
 mod geometry;
 pub(crate) mod kernel;
 mod lattice;
+mod narrow;
 mod panels;
 mod patch;
 mod product;
@@ -172,6 +173,8 @@ fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
         depthwise::backward_data(geometry, dy, w)
     } else if winograd::is_worthwhile(geometry) {
         winograd::backward_data(geometry, dy, w)
+    } else if narrow::is_worthwhile(geometry) {
+        narrow::backward_data(geometry, dy, w)
     } else {
         product::backward_data(geometry, dy, w)
     }

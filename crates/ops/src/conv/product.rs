@@ -46,7 +46,7 @@ pub(super) fn forward(
 pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
     let (batch, channels, height, width) = geometry.input();
     let fill = |out: Shared<'_>| {
-        for lattice in &Lattice::backward(geometry) {
+        for lattice in &Lattice::backward(geometry, geometry.stride()) {
             let weights = Weights { geometry, lattice, w, backward: true };
             let sum = Sum { values: dy, weights, epilogue: Epilogue::NONE };
             // SAFETY: the lattices are inside the input.

@@ -62,7 +62,7 @@ pub(super) fn forward(
 /// `dx[n, c] = sum_o sum_k w[o, c, k] * dy[n, o, · - k + p]`: a convolution with the kernel
 /// turned round.
 pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
-    let lattices = Lattice::backward(geometry);
+    let lattices = Lattice::backward(geometry, (1, 1));
     let lattice = lattices.first().expect("a stride of 1 makes one lattice");
     convolve(dy, Weights { geometry, lattice, w, backward: true }, Epilogue::NONE)
 }
