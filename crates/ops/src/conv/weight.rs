@@ -60,8 +60,10 @@ struct Sums<'a> {
     /// Parts of the positions that are summed apart; a number that the sizes alone determine,
     /// so that the order of the sums does not depend on the threads.
     shares: usize,
-    /// Parts of a patch.
-    columns: usize,
+    /// Values of a part of a patch: whole panels.
+    width: usize,
+    /// Outputs of a task: whole blocks of rows.
+    rows: usize,
 }
 
 impl<'a> Sums<'a> {
@@ -71,10 +73,15 @@ impl<'a> Sums<'a> {
         x: &'a [f32],
         dy: &'a [f32],
     ) -> Self {
-        let columns = (geometry.elements() * geometry.inputs).div_ceil(COLUMNS);
-        let most = lattice.positions().div_ceil(SHARE);
-        let shares = TASKS.div_ceil(columns * geometry.groups).clamp(1, most);
-        Self { geometry, lattice, x, dy, shares, columns }
+        let block = Block::of_this_machine();
+        let depth = geometry.elements() * geometry.inputs;
+        let width = depth.div_ceil(depth.div_ceil(COLUMNS)).next_multiple_of(block.columns);
+        let parts = geometry.groups * depth.div_ceil(width);
+        let shares = TASKS.div_ceil(parts).clamp(1, lattice.positions().div_ceil(SHARE));
+        // where these are few, each task has some of the outputs: that changes no sum
+        let pieces = (2 * rayon::current_num_threads()).div_ceil(parts * shares);
+        let rows = geometry.outputs.div_ceil(pieces).next_multiple_of(block.rows);
+        Self { geometry, lattice, x, dy, shares, width, rows }
     }
 
     /// # Safety
@@ -84,31 +91,33 @@ impl<'a> Sums<'a> {
         let &Geometry { inputs, outputs, groups, .. } = self.geometry;
         let depth = self.geometry.elements() * inputs;
         let positions = self.lattice.positions();
-        let (share, columns) =
-            (positions.div_ceil(self.shares), depth.div_ceil(self.columns));
-        let places: Vec<usize> = (0..outputs).map(|output| output * depth).collect();
-        let tasks = self.shares * groups * self.columns;
+        let share = positions.div_ceil(self.shares);
+        let (columns, pieces) = (depth.div_ceil(self.width), outputs.div_ceil(self.rows));
+        let places: Vec<usize> = (0..self.rows).map(|output| output * depth).collect();
+        let tasks = self.shares * groups * columns * pieces;
         (0..tasks).into_par_iter().for_each(|task| {
-            let first = task % self.columns * columns;
-            let (part, group) =
-                (task / self.columns / groups, task / self.columns % groups);
-            let positions =
-                (part * share).min(positions)..((part + 1) * share).min(positions);
-            // SAFETY: the room of this task alone.
-            let out =
-                unsafe { out.pointer((part * groups + group) * outputs * depth + first) };
-            let columns = first..(first + columns).min(depth);
-            // SAFETY: the columns of all outputs of this share and group.
-            unsafe { self.task(out, &places, group, positions, columns) };
+            let (column, task) = (task % columns * self.width, task / columns);
+            let (first, task) = (task % pieces * self.rows, task / pieces);
+            let (part, group) = (task / groups, task % groups);
+            let end = ((part + 1) * share).min(positions);
+            let rows = first..(first + self.rows).min(outputs);
+            // SAFETY: the room of this task alone, the columns of some outputs of one share and
+            // group.
+            unsafe {
+                let out = out.pointer(((part * groups + group) * outputs + first) * depth);
+                let places = &places[..rows.len()];
+                let columns = column..(column + self.width).min(depth);
+                self.task((out, places), group, part * share..end, rows, columns);
+            }
         });
     }
 
     unsafe fn task(
         &self,
-        out: *mut f32,
-        places: &[usize],
+        (out, places): (*mut f32, &[usize]),
         group: usize,
         positions: Range<usize>,
+        rows: Range<usize>,
         columns: Range<usize>,
     ) {
         let &Geometry { inputs, outputs, groups, .. } = self.geometry;
@@ -116,7 +125,7 @@ impl<'a> Sums<'a> {
         let channels = (groups * inputs, inputs, group);
         let patches = Patches::new(self.lattice, self.x, channels);
         let mut gathered = Scratch::new(POSITIONS * PITCH);
-        let mut turned = Scratch::new(outputs.next_multiple_of(block.rows) * POSITIONS);
+        let mut turned = Scratch::new(rows.len().next_multiple_of(block.rows) * POSITIONS);
         // whole vectors of columns, and rows that do not share few cache lines
         let fits =
             inputs.is_multiple_of(block.columns / 2) && !inputs.is_multiple_of(ALIAS);
@@ -131,8 +140,8 @@ impl<'a> Sums<'a> {
                 patches.gather(start..end, columns.clone(), &mut gathered, PITCH);
                 (gathered.as_ptr(), PITCH)
             };
-            let dy = &self.dy[start * groups * outputs + group * outputs..];
-            turn(dy, (groups * outputs, outputs, count), block.rows, &mut turned);
+            let dy = &self.dy[(start * groups + group) * outputs + rows.start..];
+            turn(dy, (groups * outputs, rows.len(), count), block.rows, &mut turned);
             for column in (0..columns.len()).step_by(block.columns) {
                 // SAFETY: all outputs' blocks have been turned, and the gathered rows are wide
                 // enough for whole panels.
@@ -143,7 +152,7 @@ impl<'a> Sums<'a> {
                         panel: panels.add(column),
                         panel_pitch,
                         depth: count,
-                        out: out.add(column),
+                        out: out.add(columns.start + column),
                         places,
                         columns: (columns.len() - column).min(block.columns),
                         adds: start > positions.start,
