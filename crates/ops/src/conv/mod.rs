@@ -20,6 +20,7 @@ pub(crate) mod shared;
 mod weight;
 mod winograd;
 mod winograd_kernel;
+mod winograd_weight;
 
 use candle_core::{Result, Tensor};
 
@@ -183,6 +184,8 @@ fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
 fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
     if geometry.is_depthwise() {
         depthwise::backward_weight(geometry, x, dy)
+    } else if winograd_weight::is_worthwhile(geometry) {
+        winograd_weight::backward_weight(geometry, x, dy)
     } else {
         weight::backward_weight(geometry, x, dy)
     }

@@ -173,7 +173,7 @@ const QUARTER: usize = 4;
 
 /// Blocks of `rows` neighbouring channels, `[block][position][channel]`, of `count` positions
 /// that are `pitch` values apart and have `channels` each.
-fn turn(
+pub(super) fn turn(
     values: &[f32],
     (pitch, channels, count): (usize, usize, usize),
     rows: usize,

@@ -99,7 +99,7 @@ fn transformed(weights: Weights<'_>) -> Scratch {
 }
 
 /// Where the tiles of 2 x 2 results are, and the 4 x 4 pixels that each reads.
-struct Tiles<'a> {
+pub(super) struct Tiles<'a> {
     lattice: &'a Lattice,
     /// Rows and columns of tiles in an image.
     grid: (usize, usize),
@@ -108,18 +108,21 @@ struct Tiles<'a> {
 }
 
 impl<'a> Tiles<'a> {
-    fn new(lattice: &'a Lattice) -> Self {
+    pub(super) fn new(lattice: &'a Lattice) -> Self {
         let (rows, columns) = lattice.grid;
         let first = lattice.taps.first().map_or((0, 0), |tap| (tap.row, tap.column));
         Self { lattice, grid: (rows.div_ceil(2), columns.div_ceil(2)), first }
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.lattice.batch * self.grid.0 * self.grid.1
     }
 
     /// The numbers of the pixels that tile `tile` reads, and of those it writes.
-    fn pixels(&self, tile: usize) -> ([Option<usize>; FREQUENCIES], [Option<usize>; 4]) {
+    pub(super) fn pixels(
+        &self,
+        tile: usize,
+    ) -> ([Option<usize>; FREQUENCIES], [Option<usize>; 4]) {
         let (rows, columns) = self.grid;
         let (image, row, column) =
             (tile / (rows * columns), 2 * (tile / columns % rows), 2 * (tile % columns));
@@ -140,7 +143,7 @@ impl<'a> Tiles<'a> {
 }
 
 /// Values from a transformed tile to the next: rows 4 KiB apart would share few cache lines.
-fn pitch(inputs: usize) -> usize {
+pub(super) fn pitch(inputs: usize) -> usize {
     inputs.next_multiple_of(16) + 16
 }
 
@@ -172,8 +175,9 @@ impl Sum<'_> {
         let mut results = Vec::with_capacity(tiles.len());
         for (i, tile) in tiles.clone().enumerate() {
             let (read, written) = self.tiles.pixels(tile);
-            let to = &mut transformed[i * pitch..];
-            transform_input(self.x, inputs, places(read), to, all * pitch);
+            let to = transformed[i * pitch..].as_mut_ptr();
+            // SAFETY: a row of a pitch for each tile and frequency.
+            unsafe { transform_input(self.x, inputs, places(read), to, all * pitch) };
             results.push(written);
         }
         for panel in 0..outputs.div_ceil(width) {

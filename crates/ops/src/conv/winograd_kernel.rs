@@ -22,56 +22,120 @@ const LANES: usize = 16;
 ///
 /// `pixels` are the places in `x` at which the channels of the tile's pixels begin; outside
 /// of the image there are zeros.
-pub(super) fn transform_input(
+///
+/// # Safety
+///
+/// `out` has room for whole vectors of the channels, of every frequency, and nobody else touches
+/// it there.
+pub(super) unsafe fn transform_input(
     x: &[f32],
     channels: usize,
     pixels: [Option<usize>; FREQUENCIES],
-    out: &mut [f32],
+    out: *mut f32,
     pitch: usize,
 ) {
-    for pixel in pixels.into_iter().flatten() {
-        assert!(pixel + channels <= x.len(), "the pixel is inside the image");
-    }
-    let last = (FREQUENCIES - 1) * pitch + channels.next_multiple_of(LANES);
-    assert!(last <= out.len(), "room for all frequencies");
-    let zeros = [0f32; LANES];
-    Arch::new().dispatch(Input { x, channels, pixels, zeros: &zeros, out, pitch });
+    let spreads = Spreads::new(x, channels, pixels, out, pitch);
+    Arch::new().dispatch(Input(spreads));
 }
 
-struct Input<'a> {
-    x: &'a [f32],
+/// `A dy A^T` of one tile, of all channels, as [`transform_input`].
+///
+/// # Safety
+///
+/// As [`transform_input`].
+pub(super) unsafe fn transform_gradient(
+    dy: &[f32],
     channels: usize,
-    pixels: [Option<usize>; FREQUENCIES],
-    zeros: &'a [f32; LANES],
-    out: &'a mut [f32],
+    pixels: [Option<usize>; 4],
+    out: *mut f32,
+    pitch: usize,
+) {
+    let spreads = Spreads::new(dy, channels, pixels, out, pitch);
+    Arch::new().dispatch(Gradient(spreads));
+}
+
+/// A tile of `N` pixels that becomes one of all frequencies.
+struct Spreads<const N: usize> {
+    /// Where the channels of each pixel begin, and 1, or 0 if they are always the same zeros.
+    pixels: [(*const f32, usize); N],
+    channels: usize,
+    out: *mut f32,
     pitch: usize,
 }
 
-impl WithSimd for Input<'_> {
+impl<const N: usize> Spreads<N> {
+    fn new(
+        x: &[f32],
+        channels: usize,
+        pixels: [Option<usize>; N],
+        out: *mut f32,
+        pitch: usize,
+    ) -> Self {
+        static ZEROS: [f32; LANES] = [0.0; LANES];
+        let pixels = pixels.map(|pixel| match pixel {
+            Some(at) => (x[at..at + channels].as_ptr(), 1),
+            None => (ZEROS.as_ptr(), 0),
+        });
+        Self { pixels, channels, out, pitch }
+    }
+
+    /// Writes what `f` makes of the pixels, vector by vector of the channels.
+    ///
+    /// # Safety
+    ///
+    /// As [`transform_input`].
+    #[inline(always)]
+    unsafe fn write<S: Simd>(
+        self,
+        simd: S,
+        f: impl Fn([S::f32s; N]) -> [S::f32s; FREQUENCIES],
+    ) {
+        for channel in (0..self.channels).step_by(S::F32_LANES) {
+            let lanes = (self.channels - channel).min(S::F32_LANES);
+            // SAFETY: `new` has cut the channels of each pixel; the caller promises the room.
+            unsafe {
+                let tile = self
+                    .pixels
+                    .map(|(from, step)| load_some(simd, from.add(channel * step), lanes));
+                for (frequency, value) in f(tile).into_iter().enumerate() {
+                    store::<S>(self.out.add(frequency * self.pitch + channel), value);
+                }
+            }
+        }
+    }
+}
+
+struct Input(Spreads<FREQUENCIES>);
+
+impl WithSimd for Input {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, channels, pixels, zeros, out, pitch } = self;
-        // a pixel outside stays where it is
-        let from = pixels.map(|pixel| match pixel {
-            Some(at) => (x[at..].as_ptr(), 1),
-            None => (zeros.as_ptr(), 0),
-        });
-        for channel in (0..channels).step_by(S::F32_LANES) {
-            let lanes = (channels - channel).min(S::F32_LANES);
-            // SAFETY: `transform_input` has checked both ends.
-            unsafe {
-                let tile: [S::f32s; FREQUENCIES] = core::array::from_fn(|i| {
-                    let (from, step) = from[i];
-                    load_some(simd, from.add(channel * step), lanes)
-                });
-                let tile = both_ways(tile, |x| spread(simd, x));
-                for (f, value) in tile.into_iter().enumerate() {
-                    store::<S>(out.as_mut_ptr().add(f * pitch + channel), value);
-                }
-            }
-        }
+        // SAFETY: as the caller of `transform_input` promises.
+        unsafe { self.0.write(simd, |tile| both_ways(tile, |x| spread(simd, x))) };
+    }
+}
+
+struct Gradient(Spreads<4>);
+
+impl WithSimd for Gradient {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let zero = simd.splat_f32s(0.0);
+        let spread = |[a, b]: [S::f32s; 2]| {
+            [a, simd.add_f32s(a, b), simd.sub_f32s(a, b), simd.sub_f32s(zero, b)]
+        };
+        let transform = |[a, b, c, d]: [S::f32s; 4]| {
+            let (left, right) = (spread([a, c]), spread([b, d]));
+            let rows: [[S::f32s; 4]; 4] =
+                core::array::from_fn(|i| spread([left[i], right[i]]));
+            core::array::from_fn(|f| rows[f / 4][f % 4])
+        };
+        // SAFETY: as the caller of `transform_gradient` promises.
+        unsafe { self.0.write(simd, transform) };
     }
 }
 
@@ -136,6 +200,63 @@ impl WithSimd for Weights<'_> {
                 for f in 0..FREQUENCIES {
                     let to = out.as_mut_ptr().add(f * pitch + at);
                     store::<S>(to, columns[f % 4][f / 4]);
+                }
+            }
+        }
+    }
+}
+
+/// `G^T m G` of some channels, `m [frequency][channel]` to `[element][channel]`, with the
+/// pitches of both.
+pub(super) fn transform_weights_back(
+    m: &[f32],
+    pitch: usize,
+    channels: usize,
+    out: &mut [f32],
+    out_pitch: usize,
+) {
+    assert!(m.len() >= (FREQUENCIES - 1) * pitch + channels, "all frequencies");
+    assert!(channels.next_multiple_of(LANES) <= out_pitch, "room for whole vectors");
+    assert!(out.len() >= ELEMENTS * out_pitch, "room for all elements");
+    Arch::new().dispatch(WeightsBack { m, pitch, channels, out, out_pitch });
+}
+
+struct WeightsBack<'a> {
+    m: &'a [f32],
+    pitch: usize,
+    channels: usize,
+    out: &'a mut [f32],
+    out_pitch: usize,
+}
+
+impl WithSimd for WeightsBack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { m, pitch, channels, out, out_pitch } = self;
+        let half = simd.splat_f32s(0.5);
+        let gather = |[a, b, c, d]: [S::f32s; 4]| {
+            let even = simd.mul_f32s(simd.add_f32s(b, c), half);
+            let odd = simd.mul_f32s(simd.sub_f32s(b, c), half);
+            [simd.add_f32s(a, even), odd, simd.add_f32s(even, d)]
+        };
+        for at in (0..channels).step_by(S::F32_LANES) {
+            let lanes = (channels - at).min(S::F32_LANES);
+            // SAFETY: `transform_weights_back` has checked both ends.
+            unsafe {
+                let m: [S::f32s; FREQUENCIES] = core::array::from_fn(|f| {
+                    load_some(simd, m.as_ptr().add(f * pitch + at), lanes)
+                });
+                let rows: [[S::f32s; 3]; 4] = core::array::from_fn(|i| {
+                    gather([m[4 * i], m[4 * i + 1], m[4 * i + 2], m[4 * i + 3]])
+                });
+                let columns: [[S::f32s; 3]; 3] = core::array::from_fn(|j| {
+                    gather([rows[0][j], rows[1][j], rows[2][j], rows[3][j]])
+                });
+                for k in 0..ELEMENTS {
+                    let to = out.as_mut_ptr().add(k * out_pitch + at);
+                    store::<S>(to, columns[k % 3][k / 3]);
                 }
             }
         }
