@@ -24,6 +24,7 @@ mod scores;
 mod table;
 mod tensors;
 mod training;
+mod values;
 mod weights;
 
 pub use error::{Error, Result};

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, LabelKind, Provenance, Result,
-    contents::{Contents, Elements},
     tensors::{TensorFile, View},
+    values::Values,
 };
 
 /// What a model file says of itself: JSON under the metadata key `model`.
@@ -60,8 +60,8 @@ impl ModelFile {
 
     /// Writes the model to `path`, atomically.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let values = values_of(path, &self.tensors)?;
-        let mut contents = fill(&values).provenance(self.provenance.as_ref());
+        let values = Values::of(path, &self.tensors)?;
+        let mut contents = values.contents().provenance(self.provenance.as_ref());
         if let Some(meta) = &self.meta {
             contents = contents.json(KEY, meta);
         }
@@ -99,48 +99,6 @@ pub(crate) fn tensor(view: View<'_>) -> Option<Tensor> {
         .ok()?
         .to_dtype(to)
         .ok()
-}
-
-/// A tensor's shape and elements, copied out of candle.
-pub(crate) type Values = (Vec<usize>, Copied);
-
-pub(crate) enum Copied {
-    F32(Vec<f32>),
-    I64(Vec<i64>),
-}
-
-pub(crate) fn values_of<'a>(
-    path: &Path,
-    tensors: &'a BTreeMap<String, Tensor>,
-) -> Result<BTreeMap<&'a str, Values>> {
-    let copy = |(name, tensor): (&'a String, &Tensor)| {
-        let copied = copied(tensor).map_err(|why| Error::Tensor {
-            path: path.to_owned(),
-            name: name.clone(),
-            expected: "F32 or I64".into(),
-            found: why.to_string(),
-        });
-        Ok((name.as_str(), (tensor.dims().to_vec(), copied?)))
-    };
-    tensors.iter().map(copy).collect()
-}
-
-fn copied(tensor: &Tensor) -> candle_core::Result<Copied> {
-    let flat = tensor.flatten_all()?;
-    match flat.dtype() {
-        DType::I64 => Ok(Copied::I64(flat.to_vec1()?)),
-        _ => Ok(Copied::F32(flat.to_vec1()?)),
-    }
-}
-
-pub(crate) fn fill<'a>(values: &'a BTreeMap<&'a str, Values>) -> Contents<'a> {
-    values.iter().fold(Contents::default(), |contents, (name, (shape, copied))| {
-        let elements = match copied {
-            Copied::F32(values) => Elements::F32(values),
-            Copied::I64(values) => Elements::I64(values),
-        };
-        contents.tensor(name, shape, elements)
-    })
 }
 
 #[cfg(test)]

@@ -3,11 +3,7 @@ use std::{collections::BTreeMap, path::Path};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Provenance, Result,
-    model::{fill, read_tensors, values_of},
-    tensors::TensorFile,
-};
+use crate::{Provenance, Result, model::read_tensors, tensors::TensorFile, values::Values};
 
 /// Where the optimiser stands: JSON under the metadata key `optimizer`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,8 +40,9 @@ impl OptimizerFile {
 
     /// Writes the moments to `path`, atomically.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let values = values_of(path, &self.tensors)?;
-        fill(&values)
+        let values = Values::of(path, &self.tensors)?;
+        values
+            .contents()
             .json(KEY, &self.state)
             .provenance(self.provenance.as_ref())
             .write(path)
