@@ -42,4 +42,5 @@ pub use provenance::{Provenance, agree, digest, made_from};
 pub use samples::Samples;
 pub use scores::Scores;
 pub use training::Training;
+pub use values::Values;
 pub use weights::Weights;

@@ -60,7 +60,21 @@ impl ModelFile {
 
     /// Writes the model to `path`, atomically.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let values = Values::of(path, &self.tensors)?;
+        self.write_with(path, |_| ())
+    }
+
+    /// [`Self::write`], with tensors beside its own that `lend` adds.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write_with<'a>(
+        &'a self,
+        path: &Path,
+        lend: impl FnOnce(&mut Values<'a>),
+    ) -> Result<()> {
+        let mut values = Values::of(path, &self.tensors)?;
+        lend(&mut values);
         let mut contents = values.contents().provenance(self.provenance.as_ref());
         if let Some(meta) = &self.meta {
             contents = contents.json(KEY, meta);

@@ -41,11 +41,23 @@ impl OptimizerFile {
     /// Writes the moments to `path`, atomically.
     pub fn write(&self, path: &Path) -> Result<()> {
         let values = Values::of(path, &self.tensors)?;
-        values
-            .contents()
-            .json(KEY, &self.state)
-            .provenance(self.provenance.as_ref())
-            .write(path)
+        self.state.write(path, &values, self.provenance.as_ref())
+    }
+}
+
+impl OptimizerState {
+    /// Writes the file of this state and of its moments to `path`, atomically.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write(
+        &self,
+        path: &Path,
+        moments: &Values<'_>,
+        provenance: Option<&Provenance>,
+    ) -> Result<()> {
+        moments.contents().json(KEY, self).provenance(provenance).write(path)
     }
 }
 

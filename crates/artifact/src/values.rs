@@ -14,31 +14,41 @@ use crate::{
     contents::{Contents, Elements},
 };
 
-/// Shapes and elements by name.
-pub(crate) struct Values<'a>(BTreeMap<&'a str, (&'a [usize], Lent<'a>)>);
+/// Tensors to write, by name.
+#[derive(Default)]
+pub struct Values<'a>(BTreeMap<String, (&'a [usize], Lent<'a>)>);
 
 enum Lent<'a> {
     /// Behind the guard of its storage.
     InPlace(Box<dyn Deref<Target = Storage> + 'a>, Range<usize>),
+    Slice(&'a [f32]),
     CopiedF32(Vec<f32>),
     CopiedI64(Vec<i64>),
 }
 
 impl<'a> Values<'a> {
+    /// Those of a file at `path`.
+    ///
     /// # Errors
     ///
-    /// If a tensor is neither f32 nor i64; `path` is where it was to go.
+    /// If a tensor is neither f32 nor i64.
     pub(crate) fn of(path: &Path, tensors: &'a BTreeMap<String, Tensor>) -> Result<Self> {
-        let lend = |(name, tensor): (&'a String, &'a Tensor)| {
+        let mut values = Self::default();
+        for (name, tensor) in tensors {
             let lent = Lent::of(tensor).map_err(|why| Error::Tensor {
                 path: path.to_owned(),
                 name: name.clone(),
                 expected: "F32 or I64".into(),
                 found: why.to_string(),
-            });
-            Ok((name.as_str(), (tensor.dims(), lent?)))
-        };
-        Ok(Self(tensors.iter().map(lend).collect::<Result<_>>()?))
+            })?;
+            values.0.insert(name.clone(), (tensor.dims(), lent));
+        }
+        Ok(values)
+    }
+
+    /// Adds a tensor of these values.
+    pub fn insert(&mut self, name: String, shape: &'a [usize], values: &'a [f32]) {
+        self.0.insert(name, (shape, Lent::Slice(values)));
     }
 
     /// A file of them.
@@ -76,6 +86,7 @@ impl<'a> Lent<'a> {
                 }
                 _ => unreachable!("`of` has looked, and a tensor keeps its type and place"),
             },
+            Self::Slice(values) => Elements::F32(values),
             Self::CopiedF32(values) => Elements::F32(values),
             Self::CopiedI64(values) => Elements::I64(values),
         }
@@ -96,9 +107,12 @@ mod tests {
         let tensors = [("n", n), ("part", part), ("turned", x.t().unwrap())]
             .map(|(k, v)| (k.into(), v));
         let tensors = BTreeMap::from(tensors);
-        let values = Values::of(Path::new("x"), &tensors).unwrap();
+        let mut values = Values::of(Path::new("x"), &tensors).unwrap();
+        values.insert("slice".into(), &[1], &[5.0]);
         let elements: Vec<String> =
             values.0.values().map(|(_, lent)| format!("{:?}", lent.elements())).collect();
-        assert_eq!(elements, ["I64([7])", "F32([3.0, 4.0])", "F32([1.0, 3.0, 2.0, 4.0])"]);
+        let expected =
+            ["I64([7])", "F32([3.0, 4.0])", "F32([5.0])", "F32([1.0, 3.0, 2.0, 4.0])"];
+        assert_eq!(elements, expected);
     }
 }

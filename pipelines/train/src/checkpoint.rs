@@ -10,6 +10,8 @@ use anyhow::Context;
 use artifact::{ModelFile, Provenance, Training};
 use candle_core::{Device, Tensor};
 
+use crate::learner::Learner;
+
 /// Columns of the table of epochs.
 const COLUMNS: usize = 8;
 
@@ -28,23 +30,26 @@ pub(crate) fn path(output: &Path) -> PathBuf {
     output.with_file_name(".checkpoint.safetensors")
 }
 
-impl Checkpoint {
-    /// Writes it to `path`, atomically.
-    pub(crate) fn write(self, path: &Path, provenance: &Provenance) -> anyhow::Result<()> {
-        let prefixed = |prefix: &'static str, tensors: BTreeMap<String, Tensor>| {
-            tensors
-                .into_iter()
-                .map(move |(name, tensor)| (format!("{prefix}.{name}"), tensor))
-        };
-        let mut tensors: BTreeMap<String, Tensor> = prefixed("model", self.model)
-            .chain(prefixed("optimizer", self.optimizer))
-            .collect();
-        tensors.insert("training".into(), to_tensor(&self.training)?);
-        let provenance = Some(provenance.clone());
-        ModelFile { meta: None, tensors, provenance }.write(path)?;
-        Ok(())
-    }
+/// Writes that of the learner to `path`, atomically.
+pub(crate) fn write(
+    path: &Path,
+    learner: &Learner,
+    training: &Training,
+    provenance: &Provenance,
+) -> anyhow::Result<()> {
+    let Learner { network, optimizer, .. } = learner;
+    let model = network.state()?.into_iter();
+    let mut tensors: BTreeMap<String, Tensor> =
+        model.map(|(name, tensor)| (format!("model.{name}"), tensor)).collect();
+    tensors.insert("training".into(), to_tensor(training)?);
+    let provenance = Some(provenance.clone());
+    ModelFile { meta: None, tensors, provenance }.write_with(path, |values| {
+        optimizer.lend(network.parameters(), "optimizer.", values);
+    })?;
+    Ok(())
+}
 
+impl Checkpoint {
     /// Reads the one at `path`, if there is one and it is of a run with this provenance.
     ///
     /// One of another run is of no use: it is left aside, with a warning that says why.
@@ -157,7 +162,11 @@ fn from_tensor(table: &Tensor) -> candle_core::Result<Training> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+    use models::{Arch, Network, Normalization};
+
     use super::*;
+    use crate::{args::Args, optimizer::Optimizer};
 
     fn training() -> Training {
         Training {
@@ -172,27 +181,32 @@ mod tests {
         }
     }
 
-    fn tensors(value: f32) -> BTreeMap<String, Tensor> {
-        BTreeMap::from([("a.weight".into(), Tensor::new(&[value], &Device::Cpu).unwrap())])
+    fn learner() -> Learner {
+        let network = Network::new(Arch::Resnet20, 2, Normalization::IMAGENET, 0).unwrap();
+        let recipe = Args::parse_from(["train", "--data", "x", "--output", "y"]).recipe;
+        let optimizer = Optimizer::new(recipe, network.parameters());
+        Learner { network, optimizer, epoch: 5 }
     }
 
     #[test]
     fn what_is_written_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = path(&dir.path().join("model.safetensors"));
-        let (model, optimizer) = (tensors(1.0), tensors(2.0));
+        let learner = learner();
         let provenance = Provenance::default().with_input("data", "aa");
         assert!(Checkpoint::read(&path, &provenance).unwrap().is_none());
-        Checkpoint { model, optimizer, training: training() }
-            .write(&path, &provenance)
-            .unwrap();
+        write(&path, &learner, &training(), &provenance).unwrap();
 
         let read = Checkpoint::read(&path, &provenance).unwrap().unwrap();
         assert_eq!(read.training, training());
-        let value = |tensors: &BTreeMap<String, Tensor>| {
-            tensors["a.weight"].to_vec1::<f32>().unwrap()[0]
-        };
-        assert_eq!((value(&read.model), value(&read.optimizer)), (1.0, 2.0));
+        let state = learner.network.state().unwrap();
+        assert!(read.model.keys().eq(state.keys()));
+        let flat =
+            |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(flat(&read.model["fc.weight"]), flat(&state["fc.weight"]));
+        let parameters = learner.network.parameters();
+        assert_eq!(read.optimizer.len(), 2 * parameters.len());
+        assert_eq!(read.optimizer["exp_avg.fc.weight"].dims(), state["fc.weight"].dims());
 
         let other = Provenance::default().with_input("data", "bb");
         assert!(Checkpoint::read(&path, &other).unwrap().is_none());

@@ -170,10 +170,12 @@ impl Learner {
         })
     }
 
-    /// Refuses to go on, or to write, when a buffer is not finite: no loss shows it.
+    /// Refuses to go on, or to write, when a buffer is not finite: no loss shows it, and the
+    /// optimiser looks at parameters alone.
     fn check_finite(&self, lonely: bool) -> anyhow::Result<()> {
+        let parameters = self.network.parameters();
         for (name, tensor) in self.network.state()? {
-            if tensor.dtype() != DType::F32 {
+            if tensor.dtype() != DType::F32 || parameters.contains_key(&name) {
                 continue;
             }
             let values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;

@@ -13,13 +13,10 @@ mod samples;
 mod schedule;
 mod start;
 
-use std::{collections::BTreeMap, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context, ensure};
-use artifact::{
-    ModelFile, ModelMeta, OptimizerFile, OptimizerState, Pack, Provenance, Training,
-};
-use candle_core::Tensor;
+use artifact::{ModelFile, ModelMeta, OptimizerState, Pack, Provenance, Training, Values};
 use models::{Head, Network};
 use stage::Stage;
 
@@ -73,12 +70,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let progress = stage.progress(ahead, &format!("round {}", lesson.round));
     while learner.epoch < last {
         learner.epoch(&lesson, &progress, &mut training)?;
-        Checkpoint {
-            model: learner.network.state()?,
-            optimizer: moments(&learner)?,
-            training: training.clone(),
-        }
-        .write(&kept, &provenance)?;
+        checkpoint::write(&kept, &learner, &training, &provenance)?;
     }
     drop(progress);
     write(args, &pack, &learner, lesson.round, &training, provenance)?;
@@ -125,10 +117,6 @@ fn resume(
     Ok(training)
 }
 
-fn moments(learner: &Learner) -> candle_core::Result<BTreeMap<String, Tensor>> {
-    learner.optimizer.tensors(learner.network.parameters())
-}
-
 /// Writes the three artefacts, the model last: where it is, the others are.
 fn write(
     args: &Args,
@@ -155,12 +143,10 @@ fn write(
         round,
         epoch: learner.epoch,
     };
-    OptimizerFile {
-        tensors: moments(learner)?,
-        state,
-        provenance: Some(provenance.clone()),
-    }
-    .write(&args.output.with_file_name("optimizer.safetensors"))?;
+    let mut moments = Values::default();
+    learner.optimizer.lend(learner.network.parameters(), "", &mut moments);
+    let beside = args.output.with_file_name("optimizer.safetensors");
+    state.write(&beside, &moments, Some(&provenance))?;
     training.write(&args.output.with_file_name("training.parquet"), &provenance)?;
     let tensors = learner.network.state()?;
     ModelFile { meta: Some(meta), tensors, provenance: Some(provenance) }

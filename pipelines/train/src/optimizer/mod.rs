@@ -6,7 +6,8 @@ mod sgd;
 use std::{cell::RefCell, collections::BTreeMap};
 
 use anyhow::{Context, bail, ensure};
-use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Shape, Tensor, Var};
+use artifact::Values;
+use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var};
 use ops::Gradients;
 
 use crate::args::{Algorithm, Recipe};
@@ -44,7 +45,7 @@ impl Optimizer {
         optimizer
     }
 
-    /// Goes on from the state that [`Self::tensors`] gave after `step` steps.
+    /// Goes on from the state that [`Self::lend`] lent after `step` steps.
     ///
     /// # Errors
     ///
@@ -99,20 +100,20 @@ impl Optimizer {
         self.step
     }
 
-    /// The state under PyTorch's names, `BUFFER.PARAMETER`.
-    pub(crate) fn tensors(
-        &self,
-        parameters: &BTreeMap<String, Var>,
-    ) -> candle_core::Result<BTreeMap<String, Tensor>> {
-        let mut tensors = BTreeMap::new();
+    /// Adds the state to what is written, as `BUFFER.PARAMETER` of PyTorch's names behind
+    /// `prefix`. It is lent, being twice as large as the parameters.
+    pub(crate) fn lend<'a>(
+        &'a self,
+        parameters: &'a BTreeMap<String, Var>,
+        prefix: &str,
+        values: &mut Values<'a>,
+    ) {
         for (name, state) in &self.state {
-            for (buffer, values) in self.buffers().iter().zip(state) {
-                let shape: &Shape = parameters[name].shape();
-                let tensor = Tensor::from_slice(values, shape, &Device::Cpu)?;
-                tensors.insert(format!("{buffer}.{name}"), tensor);
+            for (buffer, moments) in self.buffers().iter().zip(state) {
+                let name_of_buffer = format!("{prefix}{buffer}.{name}");
+                values.insert(name_of_buffer, parameters[name].dims(), moments);
             }
         }
-        Ok(tensors)
     }
 
     /// Takes one step along the gradients; parameters without one stay.
@@ -213,6 +214,8 @@ mod fixture {
 
 #[cfg(test)]
 mod tests {
+    use artifact::{OptimizerFile, OptimizerState};
+    use candle_core::Device;
     use ops::Node;
 
     use super::*;
@@ -241,6 +244,21 @@ mod tests {
         Node::from(var).backward(&(var.as_tensor() * scale).unwrap()).unwrap()
     }
 
+    /// The state as it is read again.
+    fn written(
+        optimizer: &Optimizer,
+        parameters: &BTreeMap<String, Var>,
+    ) -> BTreeMap<String, Tensor> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("optimizer.safetensors");
+        let mut values = Values::default();
+        optimizer.lend(parameters, "", &mut values);
+        let (algorithm, step) = (optimizer.algorithm().into(), optimizer.step());
+        let state = OptimizerState { algorithm, step, epoch: 1, learning_rate: 0.1 };
+        state.write(&path, &values, None).unwrap();
+        OptimizerFile::read(&path).unwrap().tensors
+    }
+
     /// One step on the loss Σθ².
     fn step(optimizer: &mut Optimizer, parameters: &BTreeMap<String, Var>) {
         optimizer.update(parameters, &gradients(parameters, 2.0), 0.1).unwrap();
@@ -256,7 +274,7 @@ mod tests {
 
             let mut first = Optimizer::new(recipe(algorithm), &halted);
             step(&mut first, &halted);
-            let tensors = first.tensors(&halted).unwrap();
+            let tensors = written(&first, &halted);
             let mut second =
                 Optimizer::restore(recipe(algorithm), &halted, 1, &tensors).unwrap();
             step(&mut second, &halted);
@@ -271,9 +289,8 @@ mod tests {
     #[test]
     fn a_state_of_another_rule_or_network_is_refused() {
         let parameters = parameters();
-        let tensors = Optimizer::new(recipe(Algorithm::Adam), &parameters)
-            .tensors(&parameters)
-            .unwrap();
+        let tensors =
+            written(&Optimizer::new(recipe(Algorithm::Adam), &parameters), &parameters);
         let restore = |algorithm, tensors| {
             Optimizer::restore(recipe(algorithm), &parameters, 1, tensors).err().unwrap()
         };
