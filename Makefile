@@ -225,7 +225,8 @@ pipelines/%.rs: ;
 pipelines/%.html: ;
 $(BIN)/%: Cargo.lock rust-toolchain.toml $(wildcard Cargo.toml .cargo/config.toml crates/*/Cargo.toml pipelines/*/Cargo.toml)
 	cargo build --release --bin $*
-	@touch $@
+	@# once only: where two runs build at once, the later leaves the earlier's artefacts fresh
+	@[ -z "$$(find $^ -newer $@ 2>/dev/null)" ] || touch $@
 
 # ---- words ------------------------------------------------------------------
 

@@ -213,11 +213,12 @@ impl Network {
         &self.tensors.parameters
     }
 
-    /// A copy of parameters and buffers: torchvision's `state_dict`.
+    /// Parameters and buffers, torchvision's `state_dict`: the parameters' memory itself, which
+    /// the next step of training changes.
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut state = BTreeMap::new();
         for (name, parameter) in &self.tensors.parameters {
-            state.insert(name.clone(), parameter.as_detached_tensor().copy()?);
+            state.insert(name.clone(), parameter.as_detached_tensor());
         }
         for (name, running) in &self.tensors.running {
             let seen = running.get();

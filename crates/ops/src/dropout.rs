@@ -68,7 +68,7 @@ impl Dropout {
         let scale = 1.0 / (1.0 - self.p);
         // a 32-bit number lies below this with probability p
         let dropped = (f64::from(self.p) * 2f64.powi(32)) as u32;
-        map::planes(x.len(), CHUNK, |i, y| {
+        map::pieces(x.len(), CHUNK, |i, y| {
             let mut random = ChaCha8Rng::seed_from_u64(self.seed);
             random.set_stream(i as u64);
             for (y, x) in y.iter_mut().zip(&x[i * CHUNK..]) {

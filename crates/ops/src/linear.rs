@@ -8,9 +8,9 @@ use rayon::prelude::*;
 
 use crate::{
     Node,
-    conv::shared::filled,
-    dots::{LEFT, RIGHT, Stretches, dots},
+    dots::{LEFT, RIGHT, dots},
     node::{Operator, Way},
+    shared::filled,
     storage,
 };
 
@@ -101,9 +101,9 @@ impl Sizes {
                     let w = &w[first * inputs..][..count * inputs];
                     let sums = self.sums(x, w);
                     for (n, sums) in sums.chunks_exact(count).enumerate() {
-                        let y = y.slice(n * outputs + first, count);
-                        for (o, (y, sum)) in y.iter_mut().zip(sums).enumerate() {
-                            *y = sum + bias.map_or(0.0, |bias| bias[first + o]);
+                        for (o, sum) in (first..).zip(sums) {
+                            let sum = sum + bias.map_or(0.0, |bias| bias[o]);
+                            y.pointer(n * outputs + o).write(sum);
                         }
                     }
                 });
@@ -118,15 +118,14 @@ impl Sizes {
         let mut sums = vec![0.0; rows * outputs];
         for start in (0..inputs).step_by(INPUTS) {
             let len = (inputs - start).min(INPUTS);
-            let over = Stretches { count: 1, pitch: 0, len };
-            let row = |m: &[f32], index: usize| m[index * inputs + start..][..len].as_ptr();
+            // behind the last row stands the last row again
+            let x = |n: usize| &x[n.min(rows - 1) * inputs + start..][..len];
+            let w = |o: usize| &w[o.min(outputs - 1) * inputs + start..][..len];
             for n in (0..rows).step_by(RIGHT) {
-                let right = core::array::from_fn(|k| row(x, (n + k).min(rows - 1)));
+                let right = core::array::from_fn(|k| x(n + k));
                 for o in (0..outputs).step_by(LEFT) {
-                    let left = core::array::from_fn(|k| row(w, (o + k).min(outputs - 1)));
-                    // SAFETY: `row` has cut `len` elements.
-                    let block: [[f32; RIGHT]; LEFT] = unsafe { dots(left, right, over) };
-                    for (o, block) in (o..outputs).zip(block) {
+                    let left = core::array::from_fn(|k| w(o + k));
+                    for (o, block) in (o..outputs).zip(dots(left, right)) {
                         for (n, sum) in (n..rows).zip(block) {
                             sums[n * outputs + o] += sum;
                         }

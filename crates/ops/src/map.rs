@@ -65,17 +65,17 @@ pub(crate) fn rows(rows: &[u32], size: usize, values: &[f32]) -> Vec<f32> {
     initialized(some)
 }
 
-/// Planes of zeros, each of `size` values, handed to `write` while they are in the cache.
-pub(crate) fn planes(
+/// Pieces of zeros, each of `size` values, handed to `write` while they are in the cache.
+pub(crate) fn pieces(
     len: usize,
     size: usize,
     write: impl Fn(usize, &mut [f32]) + Sync,
 ) -> Vec<f32> {
-    planes_and(len, size, |i, plane, _: &mut [()]| write(i, plane)).0
+    pieces_and(len, size, |i, piece, _: &mut [()]| write(i, piece)).0
 }
 
-/// As [`planes`], with a second array of the same shape, of default values.
-pub(crate) fn planes_and<T: Copy + Default + Send>(
+/// As [`pieces`], with a second array of the same shape, of default values.
+pub(crate) fn pieces_and<T: Copy + Default + Send>(
     len: usize,
     size: usize,
     write: impl Fn(usize, &mut [f32], &mut [T]) + Sync,
@@ -122,7 +122,7 @@ where
     }
 }
 
-/// Small planes are grouped, so that a task is worth its cost.
+/// Small pieces are grouped, so that a task is worth its cost.
 fn group(size: usize) -> usize {
     (GRAIN / size).max(1)
 }
@@ -177,6 +177,6 @@ mod tests {
     fn nothing_is_made_of_nothing() {
         assert!(map(&[], |v| v).is_empty());
         assert!(per_channel([&[]], [&[]], |[x], [c]| x + c).is_empty());
-        assert!(planes(0, 0, |_, _| ()).is_empty());
+        assert!(pieces(0, 0, |_, _| ()).is_empty());
     }
 }

@@ -109,7 +109,7 @@ pub(crate) fn row_major(tensor: &Tensor) -> Result<Tensor> {
 fn turned(values: &[f32], batch: usize, (rows, columns): (usize, usize)) -> Vec<f32> {
     let size = rows * columns;
     let places: Vec<usize> = (0..columns).map(|column| column * rows).collect();
-    map::planes(batch * size, size, |i, out| {
+    map::pieces(batch * size, size, |i, out| {
         let from = Matrix { values: &values[i * size..][..size], pitch: columns };
         from.turn(rows, &places, out);
     })

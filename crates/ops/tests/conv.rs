@@ -195,6 +195,7 @@ fn cases() -> Vec<Case> {
         Case::new([5, 128, 7, 8], [140, 3, 3], one, (0, 0)),
         Case::new([2, 3, 20, 21], [40, 7, 7], (2, 2), (3, 3)),
         Case::new([3, 4, 9, 1], [33, 3, 3], one, one),
+        Case::new([1, 3, 1, 5], [4, 1, 3], (2, 1), (1, 1)),
     ]
 }
 
@@ -234,6 +235,21 @@ fn the_result_of_an_image_does_not_depend_on_its_batch() -> Result<()> {
             let (y_alone, dx_alone) = run(alone, n)?;
             assert_eq!(y[n * y.len() / 9..][..y.len() / 9], y_alone, "{case:?}");
             assert_eq!(dx[n * dx.len() / 9..][..dx.len() / 9], dx_alone, "{case:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_depends_on_the_number_of_threads() -> Result<()> {
+    let on = |threads: usize, case: &Case| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| case.found())
+    };
+    for case in cases() {
+        let one = on(1, &case)?;
+        for threads in [2, 5] {
+            assert!(on(threads, &case)? == one, "{threads} threads, {case:?}");
         }
     }
     Ok(())

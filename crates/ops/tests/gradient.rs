@@ -20,7 +20,7 @@ const POOLS: [Pool2d; 5] = [
 /// Shapes of input and weights, stride and groups; the padding is half the kernel.
 type Shapes = ([usize; 4], [usize; 4], usize, usize);
 
-/// Every way of computing a convolution, with four channels in the result.
+/// Dense, depthwise, pointwise and strided, with four channels in the result.
 const WAYS: [Shapes; 4] = [
     ([2, 3, 7, 6], [4, 3, 3, 3], 1, 1),
     ([2, 4, 7, 6], [4, 1, 3, 3], 1, 4),

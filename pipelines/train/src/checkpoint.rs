@@ -183,7 +183,10 @@ mod tests {
 
     fn learner() -> Learner {
         let network = Network::new(Arch::Resnet20, 2, Normalization::IMAGENET, 0).unwrap();
-        let recipe = Args::parse_from(["train", "--data", "x", "--output", "y"]).recipe;
+        let recipe = Args::parse_from([
+            "train", "--data", "x", "--arch", "resnet20", "--output", "y",
+        ])
+        .recipe;
         let optimizer = Optimizer::new(recipe, network.parameters());
         Learner { network, optimizer, epoch: 5 }
     }

@@ -53,7 +53,7 @@ impl Learner {
     ///
     /// # Errors
     ///
-    /// If a loss or a parameter is not finite, or the run is interrupted.
+    /// If a loss, a parameter or a running statistic is not finite, or the run is interrupted.
     pub(crate) fn epoch(
         &mut self,
         lesson: &Lesson<'_>,
@@ -87,7 +87,7 @@ impl Learner {
             progress.inc(1);
             lesson.stage.check()?;
         }
-        self.check_finite(lonely)?;
+        self.check_finite(lonely, sums.skipped > 0)?;
         self.epoch += 1;
 
         let seconds = start.elapsed().as_secs_f64();
@@ -171,11 +171,12 @@ impl Learner {
     }
 
     /// Refuses to go on, or to write, when a buffer is not finite: no loss shows it, and the
-    /// optimiser looks at parameters alone.
-    fn check_finite(&self, lonely: bool) -> anyhow::Result<()> {
+    /// optimiser looks at the parameters of its steps, of which some may have been `skipped`.
+    fn check_finite(&self, lonely: bool, skipped: bool) -> anyhow::Result<()> {
         let parameters = self.network.parameters();
         for (name, tensor) in self.network.state()? {
-            if tensor.dtype() != DType::F32 || parameters.contains_key(&name) {
+            let seen = parameters.contains_key(&name) && !skipped;
+            if tensor.dtype() != DType::F32 || seen {
                 continue;
             }
             let values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;

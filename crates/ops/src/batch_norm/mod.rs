@@ -59,7 +59,7 @@ impl Then<'_> {
 /// y = activation(gamma (x - mean) / sqrt(variance + eps) + beta + shortcut)
 /// ```
 ///
-/// with mean and variance over the batch and the plane of each channel. As in `PyTorch`,
+/// with mean and variance over all pixels of the batch, channel by channel. As in `PyTorch`,
 /// the variance that normalises is divided by `n = N H W`, the one returned by `n - 1`.
 /// Eight values are summed in f32, all else in f64, in an order that is a function of the
 /// shape.

@@ -12,8 +12,8 @@ use super::{
     epilogue::Epilogue,
     geometry::Geometry,
     lattice::{Lattice, Position},
-    shared::{Shared, filled},
 };
+use crate::shared::{Shared, filled};
 use crate::turn::Matrix;
 
 /// Values that a task writes, about.

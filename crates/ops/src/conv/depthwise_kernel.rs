@@ -110,7 +110,7 @@ unsafe fn convolve_some<S: Simd, const N: usize>(
             let place = group.place + (first + i) * group.place_step + channel;
             let sum = group.epilogue.of(simd, sum, channel, place, lanes);
             // SAFETY: the caller promises the room.
-            unsafe { store_some(simd, out.add(place), sum, lanes) };
+            unsafe { store_some::<S>(out.add(place), sum, lanes) };
         }
     }
 }

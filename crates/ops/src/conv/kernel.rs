@@ -10,12 +10,16 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::epilogue::Epilogue;
 
+/// Most values of a vector on any machine.
+pub(super) const LANES: usize = 16;
 /// Vectors of a panel.
 const VECTORS: usize = 2;
 
 /// Size of the register block on this machine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {
+    /// Values of a vector.
+    pub(super) lanes: usize,
     /// Rows of patches.
     pub(super) rows: usize,
     /// Columns of a panel.
@@ -36,7 +40,7 @@ impl WithSimd for Measure {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) -> Block {
-        Block { rows: rows::<S>(), columns: VECTORS * S::F32_LANES }
+        Block { lanes: S::F32_LANES, rows: rows::<S>(), columns: VECTORS * S::F32_LANES }
     }
 }
 
@@ -93,10 +97,40 @@ pub(super) struct Product<'a> {
 /// # Safety
 ///
 /// Every row has `depth` values, and so have as many rows behind the last as make their
-/// number one of whole blocks; the panel has `depth` rows of [`Block::columns`]; `out` has room for the columns at each of the places, and
-/// nobody else touches it there.
+/// number one of whole blocks. The panel has `depth` rows of the columns and what makes them whole
+/// vectors. `out` has room for the columns at each of the places, and nobody else touches it
+/// there.
 pub(super) unsafe fn multiply(product: Product<'_>) {
     Arch::new().dispatch(Multiply(product));
+}
+
+/// Values that are copied together.
+const QUARTER: usize = 4;
+
+/// [`Rows::Turned`] of values that lie pixel by pixel: blocks of `rows` neighbouring channels, `[block][position][channel]`, of `count` positions
+/// that are `pitch` values apart and have `channels` each.
+pub(super) fn pack(
+    values: &[f32],
+    (pitch, channels, count): (usize, usize, usize),
+    rows: usize,
+    out: &mut [f32],
+) {
+    for (i, out) in out.chunks_mut(rows * count).take(channels.div_ceil(rows)).enumerate() {
+        let some = (channels - i * rows).min(rows);
+        let from = values[i * rows..].chunks(pitch).take(count);
+        if some == rows && rows.is_multiple_of(QUARTER) {
+            for (out, from) in out.chunks_exact_mut(rows).zip(from) {
+                // of a known size: not one call of a function for a few values
+                let (out, _) = out.as_chunks_mut::<QUARTER>();
+                let (from, _) = from.as_chunks::<QUARTER>();
+                out.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            }
+        } else {
+            for (out, from) in out.chunks_exact_mut(rows).zip(from) {
+                out[..some].copy_from_slice(&from[..some]);
+            }
+        }
+    }
 }
 
 struct Multiply<'a>(Product<'a>);
@@ -144,6 +178,7 @@ unsafe fn multiply_block<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     pitch: usize,
     step: usize,
 ) {
+    debug_assert_eq!(ROWS, rows::<S>(), "the rows that `Block` tells");
     let mut sums = [[simd.splat_f32s(0.0); COLUMNS]; ROWS];
     // few pointers, and no more than twice the pitch from one of them: an address of one operand
     let mut values: [*const f32; ROWS] =
@@ -160,8 +195,8 @@ unsafe fn multiply_block<S: Simd, const ROWS: usize, const COLUMNS: usize>(
                     *sum = simd.mul_add_e_f32s(value, x, *sum);
                 }
             }
-            values = values.map(|values| values.add(step));
-            panel = panel.add(product.panel_pitch);
+            values = values.map(|values| values.wrapping_add(step));
+            panel = panel.wrapping_add(product.panel_pitch);
         }
     }
     for (sums, &place) in sums.iter().zip(product.places) {
@@ -194,7 +229,7 @@ unsafe fn write<S: Simd>(
         sum = epilogue.of(simd, sum, channel + first, start + place, lanes);
     }
     // SAFETY: as the caller promises.
-    unsafe { store_some(simd, to, sum, lanes) };
+    unsafe { store_some::<S>(to, sum, lanes) };
 }
 
 /// The first `lanes` of a vector, and zeros.
@@ -215,18 +250,16 @@ pub(super) unsafe fn load_some<S: Simd>(
 
 /// Writes the first `lanes` of a vector.
 #[inline(always)]
-pub(super) unsafe fn store_some<S: Simd>(
-    simd: S,
-    to: *mut f32,
-    value: S::f32s,
-    lanes: usize,
-) {
+pub(super) unsafe fn store_some<S: Simd>(to: *mut f32, value: S::f32s, lanes: usize) {
     // SAFETY: the caller has room for `lanes` elements at `to`.
     unsafe {
         if lanes == S::F32_LANES {
             store::<S>(to, value);
         } else {
-            simd.partial_store_f32s(core::slice::from_raw_parts_mut(to, lanes), value);
+            // not as a slice: what is there may never have been written
+            let mut values = [0f32; LANES];
+            store::<S>(values.as_mut_ptr(), value);
+            to.copy_from_nonoverlapping(values.as_ptr(), lanes);
         }
     }
 }

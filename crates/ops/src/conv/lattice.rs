@@ -1,7 +1,8 @@
 //! Pixels at regular distances whose results read the same taps of the kernel.
 //!
 //! The pixels of a result are one lattice. Those of the gradient of the input are one for each
-//! place inside the stride, or inside a multiple of it: input `i` meets element `k` of the kernel in output `o` where
+//! place inside the stride, or inside a multiple of it: input `i` meets element `k` of the
+//! kernel in output `o` where
 //! `o stride = i + padding - k dilation`, and which `k` there are depends on `i mod stride`.
 
 use core::ops::Range;

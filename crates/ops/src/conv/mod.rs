@@ -1,9 +1,10 @@
 //! 2-D convolution with exact gradients, dense, grouped and depthwise.
 //!
-//! Values lie with their channels last. A convolution is then a product of rows, the patches that
-//! its results read ([`patch`]), with its weights ([`panels`], [`product`], [`weight`]). Some do
+//! Values lie with their channels last. A convolution is then a product of rows, the patches
+//! that its results read ([`patch`]), with its weights ([`panels`], [`product`], [`weight`]). Some do
 //! better: [`depthwise`] ones, large 3 x 3 ones by [`winograd`], gradients of images by
-//! [`narrow`]. Which way is taken depends on the shapes of one image alone.
+//! [`narrow`]. Which way is taken depends on the shapes of one image alone; how its work is
+//! cut changes no sum.
 
 mod depthwise;
 mod depthwise_kernel;
@@ -16,10 +17,10 @@ mod panels;
 mod patch;
 mod product;
 mod scratch;
-pub(crate) mod shared;
 mod weight;
 mod winograd;
 mod winograd_kernel;
+mod winograd_transform;
 mod winograd_weight;
 
 use candle_core::{Result, Tensor};

@@ -1,7 +1,8 @@
 //! The gradient of an input of few channels, such as an image.
 //!
 //! Its columns would fill a fraction of a vector. The pixels of 2 x 2 are taken as columns
-//! too: they read much the same taps, and each has zeros for the taps of the others.
+//! too: they read much the same taps, and each has zeros for the taps of the others. Where a
+//! gradient is infinite, those of pixels beside it may be NaN.
 
 #![expect(unsafe_code, reason = "the results are written once, by several threads")]
 
@@ -12,9 +13,10 @@ use super::{
     kernel::{Block, PITCH, Product, Rows, multiply},
     lattice::{Lattice, Tap},
     patch::Patches,
+    product::{POSITIONS, parts},
     scratch::Scratch,
-    shared::filled,
 };
+use crate::shared::{Shared, filled};
 
 /// Pixels from a block to the next.
 const STEP: usize = 2;
@@ -22,10 +24,6 @@ const STEP: usize = 2;
 const CHANNELS: usize = 4;
 /// Columns that are computed: a vector, and the half of a panel.
 const COLUMNS: usize = STEP * STEP * CHANNELS;
-/// Blocks of pixels of a task.
-const POSITIONS: usize = 96;
-/// Values of a patch that are summed at a time.
-const DEPTH: usize = 256;
 
 /// Whether this file's way is the one for `geometry`.
 pub(super) fn is_worthwhile(geometry: &Geometry) -> bool {
@@ -48,15 +46,14 @@ pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f
     let patches = Patches::new(&together, dy, (outputs, outputs, 0));
     let (positions, depth) = (together.positions(), together.taps.len() * outputs);
     let panel = Block::of_this_machine().columns;
-    let fill = |out: super::shared::Shared<'_>| {
+    let fill = |out: Shared<'_>| {
         (0..positions.div_ceil(POSITIONS)).into_par_iter().for_each(|task| {
             let blocks = task * POSITIONS..((task + 1) * POSITIONS).min(positions);
             let places: Vec<usize> = (0..blocks.len()).map(|i| i * COLUMNS).collect();
             let mut gathered = Scratch::new(POSITIONS * PITCH);
             let mut sums = Scratch::new(POSITIONS * COLUMNS);
-            for start in (0..depth).step_by(DEPTH) {
-                let end = (start + DEPTH).min(depth);
-                patches.gather(blocks.clone(), start..end, &mut gathered, PITCH);
+            for part in parts(depth) {
+                patches.gather(blocks.clone(), part.clone(), &mut gathered, PITCH);
                 for column in (0..COLUMNS).step_by(panel) {
                     // SAFETY: there are rows for whole register blocks of positions, weights
                     // for whole panels, and room for the sums of each position.
@@ -64,13 +61,13 @@ pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f
                         multiply(Product {
                             rows: gathered.as_ptr(),
                             lie: Rows::Gathered,
-                            panel: weights[start * COLUMNS..].as_ptr().add(column),
+                            panel: weights[part.start * COLUMNS..].as_ptr().add(column),
                             panel_pitch: COLUMNS,
-                            depth: end - start,
+                            depth: part.len(),
                             out: sums.as_mut_ptr().add(column),
                             places: &places,
                             columns: (COLUMNS - column).min(panel),
-                            adds: start > 0,
+                            adds: part.start > 0,
                             epilogue: None,
                         });
                     }

@@ -14,15 +14,15 @@ use super::{
     panels::Weights,
     patch::Patches,
     scratch::Scratch,
-    shared::{Shared, filled},
 };
+use crate::shared::{Shared, filled};
 
 /// Positions of a block: their patches stay in the second-level cache.
-const POSITIONS: usize = 96;
+pub(super) const POSITIONS: usize = 96;
 /// Values of a patch that are summed at a time: so much of a panel stays in the first level.
 const DEPTH: usize = 256;
 const _: () = assert!(DEPTH <= PITCH, "room for a part of a patch");
-/// Positions up to which the weights are more than the patches.
+/// Positions up to which the weights are more than the patches; either way sums the same.
 const FEW: usize = 192;
 /// Rows that are a multiple of this apart push each other out of the first-level cache.
 const ALIAS: usize = 1024;
@@ -120,9 +120,10 @@ impl Sum<'_> {
         (0..positions.div_ceil(POSITIONS)).into_par_iter().for_each(|i| {
             let positions = i * POSITIONS..((i + 1) * POSITIONS).min(positions);
             let places = self.places(positions.clone());
-            let in_place = patches.in_place().filter(|_| {
-                !depth.is_multiple_of(ALIAS) && positions.len().is_multiple_of(block.rows)
-            });
+            // behind the last position there may be nothing
+            let whole = positions.len().is_multiple_of(block.rows);
+            let is_fast = !depth.is_multiple_of(ALIAS);
+            let in_place = patches.in_place().filter(|_| whole && is_fast);
             let mut gathered = Scratch::new(POSITIONS * PITCH);
             for part in parts(depth) {
                 let rows = if let Some(values) = in_place {
@@ -196,7 +197,7 @@ impl Sum<'_> {
 }
 
 /// Parts of a patch, all of about one size. Where no tap is, one of none writes the zeros.
-fn parts(depth: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn parts(depth: usize) -> impl Iterator<Item = Range<usize>> {
     let count = depth.div_ceil(DEPTH).max(1);
     let size = depth.div_ceil(count);
     (0..count).map(move |i| i * size..((i + 1) * size).min(depth))

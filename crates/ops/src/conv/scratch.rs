@@ -27,9 +27,8 @@ impl Scratch {
             fits.or_else(largest).map(|i| free.swap_remove(i)).unwrap_or_default()
         });
         if values.len() < len {
-            // a fresh block of zeros, rather than a copy of what nobody wants
-            values = Vec::new();
-            values.resize(len, 0.0);
+            // a fresh block, rather than a copy of what nobody wants
+            values = vec![0.0; len];
         }
         Self { values, len }
     }

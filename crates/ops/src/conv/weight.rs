@@ -8,12 +8,12 @@ use rayon::prelude::*;
 
 use super::{
     geometry::Geometry,
-    kernel::{Block, PITCH, Product, Rows, multiply},
+    kernel::{Block, PITCH, Product, Rows, multiply, pack},
     lattice::Lattice,
     patch::Patches,
     scratch::Scratch,
-    shared::{Shared, filled},
 };
+use crate::shared::{Shared, filled};
 use crate::{map, turn::Matrix};
 
 /// Positions that are summed at a time.
@@ -40,7 +40,7 @@ pub(super) fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec
         return parts;
     }
     let places: Vec<usize> = (0..inputs).map(|input| input * elements).collect();
-    map::planes(size, row, |output, dw| {
+    map::pieces(size, row, |output, dw| {
         let mut sum = parts[output * row..][..row].to_vec();
         for part in parts[size..].chunks_exact(size) {
             let part = &part[output * row..][..row];
@@ -125,11 +125,11 @@ impl<'a> Sums<'a> {
         let channels = (groups * inputs, inputs, group);
         let patches = Patches::new(self.lattice, self.x, channels);
         let mut gathered = Scratch::new(POSITIONS * PITCH);
-        let mut turned = Scratch::new(rows.len().next_multiple_of(block.rows) * POSITIONS);
-        // whole vectors of columns, and rows that do not share few cache lines
-        let fits =
-            inputs.is_multiple_of(block.columns / 2) && !inputs.is_multiple_of(ALIAS);
-        let in_place = patches.in_place().filter(|_| fits);
+        let mut packed = Scratch::new(rows.len().next_multiple_of(block.rows) * POSITIONS);
+        // behind the last position there may be nothing: whole vectors of columns
+        let whole = inputs.is_multiple_of(block.lanes);
+        let is_fast = !inputs.is_multiple_of(ALIAS);
+        let in_place = patches.in_place().filter(|_| whole && is_fast);
         let mut start = positions.start;
         loop {
             let end = (start + POSITIONS).min(positions.end);
@@ -141,13 +141,13 @@ impl<'a> Sums<'a> {
                 (gathered.as_ptr(), PITCH)
             };
             let dy = &self.dy[(start * groups + group) * outputs + rows.start..];
-            turn(dy, (groups * outputs, rows.len(), count), block.rows, &mut turned);
+            pack(dy, (groups * outputs, rows.len(), count), block.rows, &mut packed);
             for column in (0..columns.len()).step_by(block.columns) {
-                // SAFETY: all outputs' blocks have been turned, and the gathered rows are wide
-                // enough for whole panels.
+                // SAFETY: all outputs' blocks have been packed; gathered rows are wide enough for
+                // whole panels, and those in place have whole vectors.
                 unsafe {
                     multiply(Product {
-                        rows: turned.as_ptr(),
+                        rows: packed.as_ptr(),
                         lie: Rows::Turned,
                         panel: panels.add(column),
                         panel_pitch,
@@ -164,35 +164,6 @@ impl<'a> Sums<'a> {
                 return;
             }
             start = end;
-        }
-    }
-}
-
-/// Values that are copied together.
-const QUARTER: usize = 4;
-
-/// Blocks of `rows` neighbouring channels, `[block][position][channel]`, of `count` positions
-/// that are `pitch` values apart and have `channels` each.
-pub(super) fn turn(
-    values: &[f32],
-    (pitch, channels, count): (usize, usize, usize),
-    rows: usize,
-    out: &mut [f32],
-) {
-    for (i, out) in out.chunks_mut(rows * count).take(channels.div_ceil(rows)).enumerate() {
-        let some = (channels - i * rows).min(rows);
-        let from = values[i * rows..].chunks(pitch).take(count);
-        if some == rows && rows.is_multiple_of(QUARTER) {
-            for (out, from) in out.chunks_exact_mut(rows).zip(from) {
-                // of a known size: not one call of a function for a few values
-                let (out, _) = out.as_chunks_mut::<QUARTER>();
-                let (from, _) = from.as_chunks::<QUARTER>();
-                out.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-            }
-        } else {
-            for (out, from) in out.chunks_exact_mut(rows).zip(from) {
-                out[..some].copy_from_slice(&from[..some]);
-            }
         }
     }
 }

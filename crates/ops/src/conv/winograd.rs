@@ -19,15 +19,14 @@ use rayon::prelude::*;
 use super::{
     epilogue::Epilogue,
     geometry::{Axis, Geometry},
-    kernel::{Block, Product, Rows, multiply},
-    lattice::{Lattice, Tap},
+    kernel::{Block, LANES, Product, Rows, multiply},
+    lattice::{Lattice, Position, Tap},
     panels::Weights,
     scratch::Scratch,
-    shared::{Shared, filled},
-    winograd_kernel::{
-        ELEMENTS, FREQUENCIES, transform_input, transform_output, transform_weights,
-    },
+    winograd_kernel::{FREQUENCIES, transform_input, transform_output},
+    winograd_transform::{ELEMENTS, transform_weights},
 };
+use crate::shared::{Shared, filled};
 
 /// Channels on either side, and pixels of a result, from which on the transforms pay.
 const CHANNELS: usize = 64;
@@ -126,7 +125,7 @@ impl<'a> Tiles<'a> {
         let (rows, columns) = self.grid;
         let (image, row, column) =
             (tile / (rows * columns), 2 * (tile / columns % rows), 2 * (tile % columns));
-        let start = super::lattice::Position { image, row, column };
+        let start = Position { image, row, column };
         let read = core::array::from_fn(|i| {
             let row = self.first.0 + (i / 4) as isize;
             let column = self.first.1 + (i % 4) as isize;
@@ -134,7 +133,7 @@ impl<'a> Tiles<'a> {
         });
         let written = core::array::from_fn(|i| {
             let (row, column) = (row + i / 2, column + i % 2);
-            let position = super::lattice::Position { image, row, column };
+            let position = Position { image, row, column };
             let inside = row < self.lattice.grid.0 && column < self.lattice.grid.1;
             inside.then(|| self.lattice.to.of(position))
         });
@@ -144,7 +143,7 @@ impl<'a> Tiles<'a> {
 
 /// Values from a transformed tile to the next: rows 4 KiB apart would share few cache lines.
 pub(super) fn pitch(inputs: usize) -> usize {
-    inputs.next_multiple_of(16) + 16
+    inputs.next_multiple_of(LANES) + LANES
 }
 
 struct Sum<'a> {
@@ -216,29 +215,6 @@ impl Sum<'_> {
                         (self.epilogue, channel),
                     );
                 }
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kernel_of_one_element_has_the_transform_of_its_place() {
-        // G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1]: its columns, one times another
-        let columns: [[f32; 4]; 3] =
-            [[1.0, 0.5, 0.5, 0.0], [0.0, 0.5, -0.5, 0.0], [0.0, 0.5, 0.5, 1.0]];
-        for element in 0..9 {
-            let mut w = vec![0.0; 9 * 16];
-            w[element * 16 + 3] = 1.0;
-            let mut out = vec![9.0; FREQUENCIES * 16];
-            transform_weights(&w, &mut out, 16);
-            for f in 0..FREQUENCIES {
-                let expected = columns[element / 3][f / 4] * columns[element % 3][f % 4];
-                assert_eq!(out[f * 16 + 3], expected, "{element} {f}");
-                assert_eq!(out[f * 16 + 4], 0.0);
             }
         }
     }

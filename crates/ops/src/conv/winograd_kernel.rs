@@ -8,14 +8,13 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::kernel::{load, load_some, store, store_some};
+use super::{
+    epilogue::Epilogue,
+    kernel::{LANES, load, load_some, store, store_some},
+};
 
 /// Values of a transformed tile.
 pub(super) const FREQUENCIES: usize = 16;
-/// Elements of the kernel.
-pub(super) const ELEMENTS: usize = 9;
-/// Most lanes of a vector.
-const LANES: usize = 16;
 
 /// `B^T x B` of one tile, of all channels: the values of frequency `f` begin at
 /// `f * pitch` of `out`.
@@ -158,111 +157,6 @@ fn both_ways<T: Copy>(
     core::array::from_fn(|k| columns[k % 4][k / 4])
 }
 
-/// `G w G^T` of many kernels side by side: `w [element][kernel]` to `[frequency][kernel]`,
-/// `pitch` values from one element, and from one frequency, to the next.
-pub(super) fn transform_weights(w: &[f32], out: &mut [f32], pitch: usize) {
-    assert!(pitch.is_multiple_of(LANES), "whole vectors");
-    assert!(
-        w.len() >= ELEMENTS * pitch && out.len() >= FREQUENCIES * pitch,
-        "room for all"
-    );
-    Arch::new().dispatch(Weights { w, out, pitch });
-}
-
-struct Weights<'a> {
-    w: &'a [f32],
-    out: &'a mut [f32],
-    pitch: usize,
-}
-
-impl WithSimd for Weights<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { w, out, pitch } = self;
-        let half = simd.splat_f32s(0.5);
-        let spread = |[a, b, c]: [S::f32s; 3]| {
-            let (even, odd) =
-                (simd.mul_f32s(simd.add_f32s(a, c), half), simd.mul_f32s(b, half));
-            [a, simd.add_f32s(even, odd), simd.sub_f32s(even, odd), c]
-        };
-        for at in (0..pitch).step_by(S::F32_LANES) {
-            // SAFETY: `transform_weights` has checked both ends.
-            unsafe {
-                let w: [S::f32s; ELEMENTS] =
-                    core::array::from_fn(|k| load::<S>(w.as_ptr().add(k * pitch + at)));
-                let rows: [[S::f32s; 4]; 3] = core::array::from_fn(|i| {
-                    spread([w[3 * i], w[3 * i + 1], w[3 * i + 2]])
-                });
-                let columns: [[S::f32s; 4]; 4] =
-                    core::array::from_fn(|j| spread([rows[0][j], rows[1][j], rows[2][j]]));
-                for f in 0..FREQUENCIES {
-                    let to = out.as_mut_ptr().add(f * pitch + at);
-                    store::<S>(to, columns[f % 4][f / 4]);
-                }
-            }
-        }
-    }
-}
-
-/// `G^T m G` of some channels, `m [frequency][channel]` to `[element][channel]`, with the
-/// pitches of both.
-pub(super) fn transform_weights_back(
-    m: &[f32],
-    pitch: usize,
-    channels: usize,
-    out: &mut [f32],
-    out_pitch: usize,
-) {
-    assert!(m.len() >= (FREQUENCIES - 1) * pitch + channels, "all frequencies");
-    assert!(channels.next_multiple_of(LANES) <= out_pitch, "room for whole vectors");
-    assert!(out.len() >= ELEMENTS * out_pitch, "room for all elements");
-    Arch::new().dispatch(WeightsBack { m, pitch, channels, out, out_pitch });
-}
-
-struct WeightsBack<'a> {
-    m: &'a [f32],
-    pitch: usize,
-    channels: usize,
-    out: &'a mut [f32],
-    out_pitch: usize,
-}
-
-impl WithSimd for WeightsBack<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { m, pitch, channels, out, out_pitch } = self;
-        let half = simd.splat_f32s(0.5);
-        let gather = |[a, b, c, d]: [S::f32s; 4]| {
-            let even = simd.mul_f32s(simd.add_f32s(b, c), half);
-            let odd = simd.mul_f32s(simd.sub_f32s(b, c), half);
-            [simd.add_f32s(a, even), odd, simd.add_f32s(even, d)]
-        };
-        for at in (0..channels).step_by(S::F32_LANES) {
-            let lanes = (channels - at).min(S::F32_LANES);
-            // SAFETY: `transform_weights_back` has checked both ends.
-            unsafe {
-                let m: [S::f32s; FREQUENCIES] = core::array::from_fn(|f| {
-                    load_some(simd, m.as_ptr().add(f * pitch + at), lanes)
-                });
-                let rows: [[S::f32s; 3]; 4] = core::array::from_fn(|i| {
-                    gather([m[4 * i], m[4 * i + 1], m[4 * i + 2], m[4 * i + 3]])
-                });
-                let columns: [[S::f32s; 3]; 3] = core::array::from_fn(|j| {
-                    gather([rows[0][j], rows[1][j], rows[2][j], rows[3][j]])
-                });
-                for k in 0..ELEMENTS {
-                    let to = out.as_mut_ptr().add(k * out_pitch + at);
-                    store::<S>(to, columns[k % 3][k / 3]);
-                }
-            }
-        }
-    }
-}
-
 /// `A^T m A` of one tile, of the `columns` channels of a panel: `m [frequency][column]` lies
 /// `pitch` values from one frequency to the next, and each corner that is inside the result has
 /// its results written to its place.
@@ -275,10 +169,8 @@ pub(super) unsafe fn transform_output(
     pitch: usize,
     columns: usize,
     (out, places): (*mut f32, [Option<usize>; 4]),
-    epilogue: (super::epilogue::Epilogue<'_>, usize),
+    epilogue: (Epilogue<'_>, usize),
 ) {
-    let last = (FREQUENCIES - 1) * pitch + columns.next_multiple_of(LANES);
-    assert!(last <= m.len(), "all frequencies");
     Arch::new().dispatch(Output { m, pitch, columns, out, places, epilogue });
 }
 
@@ -288,7 +180,7 @@ struct Output<'a> {
     columns: usize,
     out: *mut f32,
     places: [Option<usize>; 4],
-    epilogue: (super::epilogue::Epilogue<'a>, usize),
+    epilogue: (Epilogue<'a>, usize),
 }
 
 impl WithSimd for Output<'_> {
@@ -297,13 +189,15 @@ impl WithSimd for Output<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { m, pitch, columns, out, places, epilogue: (epilogue, channel) } = self;
+        let last = (FREQUENCIES - 1) * pitch + columns.next_multiple_of(S::F32_LANES);
+        assert!(last <= m.len(), "all frequencies");
         let gather = |[a, b, c, d]: [S::f32s; 4]| {
             let (even, odd) = (simd.add_f32s(b, c), simd.sub_f32s(b, c));
             [simd.add_f32s(a, even), simd.sub_f32s(odd, d)]
         };
         for at in (0..columns).step_by(S::F32_LANES) {
             let lanes = (columns - at).min(S::F32_LANES);
-            // SAFETY: `transform_output` has checked the end of `m`; its caller promises the
+            // SAFETY: the end of `m` was checked; the caller of `transform_output` promises the
             // places.
             unsafe {
                 let m: [S::f32s; FREQUENCIES] =
@@ -319,7 +213,7 @@ impl WithSimd for Output<'_> {
                     if let Some(place) = place {
                         let place = place + at;
                         let value = epilogue.of(simd, value, channel + at, place, lanes);
-                        store_some(simd, out.add(place), value, lanes);
+                        store_some::<S>(out.add(place), value, lanes);
                     }
                 }
             }

@@ -14,16 +14,14 @@ use rayon::prelude::*;
 
 use super::{
     geometry::Geometry,
-    kernel::{Block, Product, Rows, multiply},
+    kernel::{Block, LANES, Product, Rows, multiply, pack},
     lattice::Lattice,
     scratch::Scratch,
-    shared::Shared,
-    weight::turn,
     winograd::{self, Tiles, pitch},
-    winograd_kernel::{
-        ELEMENTS, FREQUENCIES, transform_gradient, transform_input, transform_weights_back,
-    },
+    winograd_kernel::{FREQUENCIES, transform_gradient, transform_input},
+    winograd_transform::{ELEMENTS, transform_weights_back},
 };
+use crate::shared::Shared;
 use crate::{map, turn::Matrix};
 
 /// Channels on either side from which on the transforms pay.
@@ -56,8 +54,8 @@ pub(super) fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec
         });
     }
     let places: Vec<usize> = (0..inputs).map(|input| input * ELEMENTS).collect();
-    map::planes(outputs * inputs * ELEMENTS, inputs * ELEMENTS, |output, dw| {
-        let width = inputs.next_multiple_of(16);
+    map::pieces(outputs * inputs * ELEMENTS, inputs * ELEMENTS, |output, dw| {
+        let width = inputs.next_multiple_of(LANES);
         let mut rows = Scratch::new(ELEMENTS * width);
         let from = &sums[output * inputs..];
         transform_weights_back(from, outputs * inputs, inputs, &mut rows, width);
@@ -124,19 +122,19 @@ impl Transformed {
     ) {
         let block = Block::of_this_machine();
         let places: Vec<usize> = (0..outputs).map(|output| output * inputs).collect();
-        let mut turned = Scratch::new(outputs.next_multiple_of(block.rows) * TILES);
+        let mut packed = Scratch::new(outputs.next_multiple_of(block.rows) * TILES);
         for start in (0..self.count).step_by(TILES) {
             let count = (self.count - start).min(TILES);
             let first = f * self.count + start;
             let dy = &self.dy[first * self.pitches.1..];
-            turn(dy, (self.pitches.1, outputs, count), block.rows, &mut turned);
+            pack(dy, (self.pitches.1, outputs, count), block.rows, &mut packed);
             for column in (0..inputs).step_by(block.columns) {
                 let x = &self.x[first * self.pitches.0 + column..];
-                // SAFETY: all outputs' blocks have been turned; a row of `x` has a pitch, which
+                // SAFETY: all outputs' blocks have been packed; a row of `x` has a pitch, which
                 // is as wide as whole panels; `sums` has all outputs and inputs.
                 unsafe {
                     multiply(Product {
-                        rows: turned.as_ptr(),
+                        rows: packed.as_ptr(),
                         lie: Rows::Turned,
                         panel: x.as_ptr(),
                         panel_pitch: self.pitches.0,

@@ -98,14 +98,9 @@ impl Node {
         storage::dense(&self.value)
     }
 
-    /// The tensor itself.
+    /// The tensor itself; images and features lie with their channels last.
     pub fn tensor(&self) -> &Tensor {
         &self.value
-    }
-
-    /// Whether it leads to no variable.
-    pub fn is_constant(&self) -> bool {
-        self.step.is_none()
     }
 
     /// Some rows of the batch, which may repeat, as a constant.
@@ -262,7 +257,7 @@ mod tests {
     fn what_is_made_of_constants_keeps_nothing() -> Result<()> {
         let x = Tensor::new(&[1f32, -2.0], &Device::Cpu)?;
         let y = activate(&Node::from(&x), Activation::Relu)?;
-        assert!(y.is_constant());
+        assert!(y.step.is_none());
         assert!(y.backward(&x)?.get(&x).is_none());
         Ok(())
     }

@@ -60,7 +60,7 @@ impl<'a> Way<'a> {
 /// Some rows of a dense tensor.
 pub(super) fn rows(tensor: &Tensor, rows: &[u32]) -> Result<Tensor> {
     let mut dims = tensor.dims().to_vec();
-    let row = tensor.elem_count() / dims[0];
+    let row = tensor.elem_count() / dims[0].max(1);
     let some = map::rows(rows, row, &storage::read(tensor)?);
     dims[0] = rows.len();
     storage::tensor(some, dims)

@@ -67,7 +67,7 @@ impl Adaptive {
         let Self { batch, channels, input, output } = *self;
         let (width, size) = (input.1, output.1 * channels);
         let mut y = vec![0f32; batch * output.0 * size];
-        // the work is in what is read: `map::planes` would make tasks by what is written,
+        // the work is in what is read: `map::pieces` would make tasks by what is written,
         // which may be a single value of each channel of an image
         y.par_chunks_mut(size.max(1)).enumerate().for_each_init(
             || vec![0f64; channels],
@@ -93,7 +93,7 @@ impl Operator for Adaptive {
         let (size, seen) = (input.1 * channels, output.0 * output.1 * channels);
         let batch = dy.dim(0)?;
         let dy = storage::read(dy)?;
-        let dx = map::planes(batch * input.0 * size, size, |i, dx| {
+        let dx = map::pieces(batch * input.0 * size, size, |i, dx| {
             let (image, row) = (i / input.0, i % input.0);
             let dy = &dy[image * seen..][..seen];
             vectorized(Shares { channels, input, output, row, dy, dx });

@@ -54,7 +54,7 @@ impl AvgPool {
     fn forward(&self, x: &[f32]) -> Vec<f32> {
         let windows = self.windows;
         let (input, outputs) = (windows.input(), windows.rows.outputs);
-        map::planes(windows.batch * windows.output(), windows.output_row(), |i, y| {
+        map::pieces(windows.batch * windows.output(), windows.output_row(), |i, y| {
             let (image, row) = (i / outputs, i % outputs);
             vectorized(OutputRow { windows, row, x: &x[image * input..][..input], y });
         })
@@ -67,7 +67,7 @@ impl Operator for AvgPool {
         let (output, inputs) = (windows.output(), windows.rows.size);
         let dy = storage::read(dy)?;
         let dx =
-            map::planes(windows.batch * windows.input(), windows.input_row(), |i, dx| {
+            map::pieces(windows.batch * windows.input(), windows.input_row(), |i, dx| {
                 let (image, row) = (i / inputs, i % inputs);
                 vectorized(InputRow {
                     windows,

@@ -46,7 +46,7 @@ pub fn max_pool2d(x: &Node, pool: Pool2d) -> Result<Node> {
     let (y, maxima) = {
         let x = storage::read(&values)?;
         let len = windows.batch * windows.output();
-        map::planes_and(len, windows.output_row(), |i, y, at| {
+        map::pieces_and(len, windows.output_row(), |i, y, at| {
             let (image, row) = (i / outputs, i % outputs);
             let x = &x[image * input..][..input];
             vectorized(OutputRow { windows, row, x, y, at });
@@ -69,7 +69,7 @@ impl Operator for MaxPool {
         let (input, output) = (windows.input(), windows.output());
         let (channels, rows) = (windows.channels, way.rows());
         let dy = storage::read(dy)?;
-        let dx = map::planes(windows.batch * input, input, |i, dx| {
+        let dx = map::pieces(windows.batch * input, input, |i, dx| {
             let image = rows.map_or(i, |rows| rows[i] as usize);
             let maxima = self.maxima[image * output..][..output].chunks_exact(channels);
             let dy = dy[i * output..][..output].chunks_exact(channels);

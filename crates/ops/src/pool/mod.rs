@@ -1,4 +1,4 @@
-//! Pooling over windows of a plane.
+//! Pooling over windows of an image.
 
 mod adaptive;
 mod average;

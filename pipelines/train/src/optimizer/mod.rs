@@ -1,13 +1,16 @@
 //! Rules of update, with a state that is written and read.
 
 mod adam;
+#[cfg(test)]
+mod fixture;
+mod in_place;
 mod sgd;
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
 use artifact::Values;
-use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var};
+use candle_core::{Tensor, Var};
 use ops::Gradients;
 
 use crate::args::{Algorithm, Recipe};
@@ -101,7 +104,7 @@ impl Optimizer {
     }
 
     /// Adds the state to what is written, as `BUFFER.PARAMETER` of PyTorch's names behind
-    /// `prefix`. It is lent, being twice as large as the parameters.
+    /// `prefix`. It is lent: Adam's is twice as large as the parameters.
     pub(crate) fn lend<'a>(
         &'a self,
         parameters: &'a BTreeMap<String, Var>,
@@ -146,8 +149,7 @@ impl Optimizer {
                     _ => sgd::update(parameter, gradient, step),
                 };
             };
-            let rule = InPlace(RefCell::new(rule));
-            var.as_tensor().inplace_op2(&gradient.contiguous()?, &rule)?;
+            in_place::change(var, gradient, rule)?;
             ensure!(finite, "the parameter `{name}` did not stay finite");
         }
         Ok(())
@@ -163,53 +165,9 @@ impl Optimizer {
     }
 }
 
-/// A function of a parameter, which it changes, and its gradient.
-struct InPlace<F>(RefCell<F>);
-
-impl<F: FnMut(&mut [f32], &[f32])> InplaceOp2 for InPlace<F> {
-    fn name(&self) -> &'static str {
-        "optimizer"
-    }
-
-    fn cpu_fwd(
-        &self,
-        parameter: &mut CpuStorage,
-        parameter_layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> candle_core::Result<()> {
-        let (CpuStorage::F32(parameter), CpuStorage::F32(gradient)) = (parameter, gradient)
-        else {
-            candle_core::bail!("parameters and gradients are f32");
-        };
-        let ranges =
-            (parameter_layout.contiguous_offsets(), gradient_layout.contiguous_offsets());
-        let (Some((start, end)), Some((from, to))) = ranges else {
-            candle_core::bail!("parameters and gradients are contiguous");
-        };
-        self.0.borrow_mut()(&mut parameter[start..end], &gradient[from..to]);
-        Ok(())
-    }
-}
-
 fn all_finite(values: &[f32]) -> bool {
     // `&` where `&&` would stop the vectoriser.
     values.iter().fold(true, |finite, value| finite & value.is_finite())
-}
-
-/// The steps that tests/parity/optimizers.py takes.
-#[cfg(test)]
-mod fixture {
-    pub(super) const START: [f32; 4] = [1.0, -2.0, 0.5, 0.0];
-    pub(super) const GRADIENTS: [[f32; 4]; 3] =
-        [[0.1, -0.2, 0.0, 3.0], [-0.3, 0.4, 1e-4, 2.0], [0.05, 0.6, -1e-4, -1.0]];
-    pub(super) const RATES: [f64; 3] = [0.1, 0.1, 0.01];
-
-    pub(super) fn assert_close(found: [[f32; 4]; 3], expected: [[f32; 4]; 3]) {
-        for (f, e) in found.as_flattened().iter().zip(expected.as_flattened()) {
-            assert!((f - e).abs() <= 2e-7 * e.abs().max(1.0), "{found:?}\n{expected:?}");
-        }
-    }
 }
 
 #[cfg(test)]

@@ -13,21 +13,10 @@ unsafe impl Send for Shared<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for Shared<'_> {}
 
-impl<'a> Shared<'a> {
+impl Shared<'_> {
     /// The allocation that begins at `first`.
     pub(crate) fn new(first: *mut f32) -> Self {
         Self(first, PhantomData)
-    }
-
-    /// Elements `start..start + len`.
-    ///
-    /// # Safety
-    ///
-    /// They are inside the allocation and while the slice lives nobody else touches them.
-    /// Elements that were never written may only be written.
-    pub(crate) unsafe fn slice(self, start: usize, len: usize) -> &'a mut [f32] {
-        // SAFETY: as the caller promises.
-        unsafe { core::slice::from_raw_parts_mut(self.0.add(start), len) }
     }
 
     /// Address of element `index`.
