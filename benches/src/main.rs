@@ -61,7 +61,7 @@ struct Shape {
 
 fn main() -> Result<()> {
     ops::memory::keep_freed();
-    rayon::scope(|_| run())
+    ops::threads::run(run)
 }
 
 fn run() -> Result<()> {

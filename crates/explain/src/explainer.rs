@@ -5,7 +5,7 @@ use crate::{Error, GradCam, Result, Subject, XGradCam};
 ///
 /// A method gets all that any of them needs; it returns its map as it comes, and
 /// [`explain`](crate::explain()) normalises it.
-pub trait Explainer {
+pub trait Explainer: Send + Sync {
     /// Its name on the command line and in files, e.g. `grad-cam`.
     fn name(&self) -> &'static str;
 

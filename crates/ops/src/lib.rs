@@ -17,6 +17,7 @@ pub mod bits;
 pub mod memory;
 pub mod resize;
 pub mod softmax;
+pub mod threads;
 
 mod activation;
 mod batch_norm;

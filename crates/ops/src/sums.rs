@@ -9,10 +9,11 @@ use rayon::prelude::*;
 
 use crate::simd::{Loop, vectorized};
 
-/// Channels whose sums are kept side by side, in vector registers.
-const LANES: usize = 16;
-/// The same of channels that are left over.
-const FEWER: usize = 8;
+/// Channels whose sums are kept side by side, in vector registers. The more, the longer are the
+/// stretches of memory that are read at a time.
+const LANES: usize = 64;
+/// The same of channels that are left over, and of those that still are.
+const FEWER: [usize; 2] = [16, 8];
 /// Pixels whose sum is taken in f32, which would lose digits over more.
 const SHORT: usize = 8;
 /// Pixels that are summed at a time, at least: many against the cost of their sums.
@@ -74,7 +75,8 @@ where
         for start in (0..pixels).step_by(SHORT) {
             let pixels = (start, pixels.min(start + SHORT));
             let done = self.add::<LANES>(pixels, 0);
-            let done = self.add::<FEWER>(pixels, done);
+            let done = self.add::<{ FEWER[0] }>(pixels, done);
+            let done = self.add::<{ FEWER[1] }>(pixels, done);
             self.add::<1>(pixels, done);
         }
     }
@@ -121,7 +123,7 @@ mod tests {
     #[test]
     fn a_sum_of_any_number_of_pixels_and_channels_is_exact() {
         for (channels, pixels) in
-            [(1u16, 0u16), (1, 7), (3, 8), (8, 9), (16, 1), (24, 100), (37, 1000)]
+            [(1u16, 0u16), (1, 7), (3, 8), (8, 9), (64, 1), (24, 100), (105, 1000)]
         {
             // the number of the pixel, and that of the channel
             let values = (0..pixels).flat_map(|p| (0..channels).map(move |c| p + c));

@@ -85,10 +85,11 @@ fn signs(
             Labels::Single(labels) => Target::Single(labels),
             Labels::Multi { classes, hot } => Target::Multi { classes: *classes, hot },
         };
-        let found = attack::fgsm(network, &images, target).with_context(|| {
-            let (model, data) = (args.model.display(), args.data.display());
-            format!("{model} cannot be attacked at {data} from sample {} on", batch[0])
-        })?;
+        let found = ops::threads::run(|| attack::fgsm(network, &images, target))
+            .with_context(|| {
+                let (model, data) = (args.model.display(), args.data.display());
+                format!("{model} cannot be attacked at {data} from sample {} on", batch[0])
+            })?;
         signs.extend(found.into_iter().flatten());
         progress.inc(batch.len() as u64);
     }

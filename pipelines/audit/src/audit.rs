@@ -39,7 +39,7 @@ impl Audit<'_> {
         let mut judged = Scores::default();
         for rows in all.chunks(batch_size) {
             stage.check()?;
-            judged.append(self.batch(rows)?);
+            judged.append(ops::threads::run(|| self.batch(rows))?);
             progress.inc(rows.len() as u64);
         }
         Ok(judged)

@@ -59,7 +59,7 @@ impl Measuring<'_> {
         let all: Vec<usize> = (0..self.pack.len()).collect();
         for rows in all.chunks(self.batch_size) {
             self.stage.check()?;
-            self.batch(rows, &mut measured)?;
+            ops::threads::run(|| self.batch(rows, &mut measured))?;
             progress.inc(rows.len() as u64);
         }
         Ok(measured)

@@ -47,14 +47,14 @@ impl Job<'_> {
         &self,
         count: usize,
         map_size: (usize, usize),
-        batch: impl Fn(&[usize]) -> Result<(Vec<usize>, Explanation)>,
+        batch: impl Fn(&[usize]) -> Result<(Vec<usize>, Explanation)> + Sync,
     ) -> Result<Rows> {
         let progress = self.stage.progress(count as u64, "images");
         let all: Vec<usize> = (0..count).collect();
         let mut gathered = Rows::new(map_size);
         for images in all.chunks(self.batch_size) {
             self.stage.check()?;
-            let (rows, explanation) = batch(images)?;
+            let (rows, explanation) = ops::threads::run(|| batch(images))?;
             gathered.add(&rows, explanation);
             progress.inc(images.len() as u64);
         }

@@ -81,8 +81,7 @@ impl Learner {
         let mut sums = Sums::default();
         for number in 0.. {
             let Some(batch) = batches.next() else { break };
-            // on one of the threads that compute: operators then have one less to wake
-            rayon::scope(|_| self.step(lesson, batch, number, rate, &mut sums))?;
+            ops::threads::run(|| self.step(lesson, batch, number, rate, &mut sums))?;
             progress.message(format!("loss {:.4}", sums.mean_loss()));
             progress.inc(1);
             lesson.stage.check()?;

@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::{
-    depthwise_kernel::{CHANNELS, Group, Products, add_products, convolve},
+    depthwise_kernel::{Group, Products, add_products, convolve},
     epilogue::Epilogue,
     geometry::Geometry,
     lattice::{Lattice, Position},
@@ -18,6 +18,8 @@ use crate::turn::Matrix;
 
 /// Values that a task writes, about.
 const TASK: usize = 1 << 14;
+/// Values whose products a task sums, about: many against their sums.
+const SUMMED: usize = 1 << 15;
 
 /// `y[n, c] = epilogue(sum_k w[c, k] * x[n, c])`, the latter shifted by tap `k`.
 pub(super) fn forward(
@@ -52,21 +54,25 @@ pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f
 
 /// `dw[c, k] = sum over images and positions of dy[c] * x[c]`, the latter shifted by tap `k`.
 pub(super) fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let lattice = Lattice::forward(geometry);
+    let lattice = &Lattice::forward(geometry);
     let (channels, taps) = (geometry.groups, lattice.taps.len());
-    let mut dw = vec![0.0; channels * taps];
-    dw.par_chunks_mut(CHANNELS * taps).enumerate().for_each(|(i, dw)| {
-        let some = dw.len() / taps;
-        let first = i * CHANNELS;
-        let products = Products { lattice: &lattice, x, dy, channels, first, some };
-        let sums = add_products(&products);
-        for (tap, sums) in sums.iter().enumerate() {
-            for (c, sum) in sums[..some].iter().enumerate() {
-                dw[c * taps + tap] = *sum as f32;
-            }
-        }
-    });
-    dw
+    let rows = lattice.batch * lattice.grid.0;
+    // a function of the shape alone, and so is the order of the sums
+    let task = SUMMED.div_ceil(lattice.grid.1 * channels);
+    let parts: Vec<Vec<f64>> = (0..rows.div_ceil(task))
+        .into_par_iter()
+        .map(|i| {
+            let rows = i * task..((i + 1) * task).min(rows);
+            add_products(&Products { lattice, x, dy, channels, rows })
+        })
+        .collect();
+    let sum = |tap: usize, c: usize| -> f64 {
+        parts.iter().map(|part| part[tap * channels + c]).sum()
+    };
+    (0..channels)
+        .flat_map(|c| (0..taps).map(move |tap| (tap, c)))
+        .map(|(tap, c)| sum(tap, c) as f32)
+        .collect()
 }
 
 /// The weights of all channels, element by element of the kernel.

@@ -6,16 +6,16 @@
     reason = "code that is not inlined does not see the instruction set that was chosen"
 )]
 
+use core::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
     epilogue::Epilogue,
-    kernel::{load_some, store, store_some},
+    kernel::{load_some, store_some},
     lattice::{Lattice, Position, Tap},
 };
 
-/// Channels whose products are summed together: a line of the cache.
-pub(super) const CHANNELS: usize = 16;
 /// Positions that share a vector of weights.
 const SHARED: usize = 4;
 /// Taps of the kernel that is common, 3 x 3, whose sums fit the registers.
@@ -122,108 +122,140 @@ pub(super) struct Products<'a> {
     pub(super) dy: &'a [f32],
     /// Channels of a pixel.
     pub(super) channels: usize,
-    /// The first of the channels that are summed, and their number.
-    pub(super) first: usize,
-    pub(super) some: usize,
+    /// Rows of positions that are summed, those of an image behind those of the one before.
+    pub(super) rows: Range<usize>,
 }
 
-/// `sums[t][c] = sum over all positions of dy[c] * x[c]`, the latter under tap `t`.
-pub(super) fn add_products(products: &Products<'_>) -> Vec<[f64; CHANNELS]> {
+/// `sums[t][c] = sum over the rows' positions of dy[c] * x[c]`, the latter under tap `t`.
+pub(super) fn add_products(products: &Products<'_>) -> Vec<f64> {
     let lattice = products.lattice;
     let pixels = |values: &[f32]| values.len() / products.channels;
     assert_eq!(pixels(products.x), lattice.batch * lattice.from.count(), "an input");
     assert_eq!(pixels(products.dy), lattice.positions(), "a gradient each position");
-    assert!(
-        products.some <= CHANNELS && products.first + products.some <= products.channels
-    );
+    assert!(products.rows.end <= lattice.batch * lattice.grid.0, "rows that there are");
     Arch::new().dispatch(AddProducts(products))
 }
 
 struct AddProducts<'a>(&'a Products<'a>);
 
 impl WithSimd for AddProducts<'_> {
-    type Output = Vec<[f64; CHANNELS]>;
+    type Output = Vec<f64>;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
         let taps = &self.0.lattice.taps[..];
         if let Ok(taps) = <&[Tap; COMMON]>::try_from(taps) {
-            return add_some(simd, self.0, taps).to_vec();
+            return add_rows(simd, self.0, taps);
         }
-        taps.iter().map(|tap| add_some(simd, self.0, &[*tap])[0]).collect()
+        taps.iter().flat_map(|tap| add_rows(simd, self.0, &[*tap])).collect()
     }
 }
 
+/// The sums of some taps, row by row: all channels of a row are near each other in memory.
 #[inline(always)]
-fn add_some<S: Simd, const TAPS: usize>(
+fn add_rows<S: Simd, const TAPS: usize>(
     simd: S,
     products: &Products<'_>,
     taps: &[Tap; TAPS],
-) -> [[f64; CHANNELS]; TAPS] {
-    let mut sums = [[0.0; CHANNELS]; TAPS];
-    for channel in (0..products.some).step_by(S::F32_LANES) {
-        add_vector(simd, products, taps, channel, &mut sums);
+) -> Vec<f64> {
+    let &Products { lattice, channels, .. } = products;
+    let (rows, columns) = lattice.grid;
+    let inside = lattice.inside();
+    let step = lattice.from.step.1 * channels;
+    // what a tap outside of the image reads, on its way along a row
+    let zeros = vec![0f32; columns * step.max(channels)];
+    let (x, dy) = (products.x.as_ptr(), products.dy.as_ptr());
+    let mut short = vec![0f32; TAPS * channels];
+    let mut sums = vec![0f64; TAPS * channels];
+    let mut count = 0;
+    for row in products.rows.clone() {
+        let mut column = 0;
+        while column < columns {
+            let position = Position { image: row / rows, row: row % rows, column };
+            // between the borders the taps of neighbours are neighbours
+            let steps = if inside.contains(&column) { inside.end - column } else { 1 };
+            // SAFETY: pixels of the input and of its gradient, whose sizes `add_products` has
+            // checked, for all steps; the zeros are as many as a row needs.
+            unsafe {
+                let from = taps.map(|tap| {
+                    let pixel = lattice.read(position, &tap);
+                    pixel.map_or(zeros.as_ptr(), |pixel| x.add(pixel * channels))
+                });
+                let dy = dy.add((row * columns + column) * channels);
+                let stretch = Stretch { from, dy, steps, step, channels };
+                add_stretch(simd, &stretch, &mut short);
+            }
+            column += steps;
+        }
+        count += columns;
+        if count >= SHORT || row + 1 == products.rows.end {
+            for (sum, short) in sums.iter_mut().zip(&mut short) {
+                *sum += f64::from(core::mem::take(short));
+            }
+            count = 0;
+        }
     }
     sums
 }
 
-/// The sums of one vector of channels.
+/// Neighbouring positions of a row.
+struct Stretch<const TAPS: usize> {
+    /// Where the first position's channels begin under each tap.
+    from: [*const f32; TAPS],
+    /// The gradient of the first position.
+    dy: *const f32,
+    steps: usize,
+    /// Values under a tap from a position to the next.
+    step: usize,
+    channels: usize,
+}
+
+/// Adds the products of all channels to `sums`, `[tap][channel]`.
 #[inline(always)]
-fn add_vector<S: Simd, const TAPS: usize>(
+unsafe fn add_stretch<S: Simd, const TAPS: usize>(
     simd: S,
-    products: &Products<'_>,
-    taps: &[Tap; TAPS],
-    channel: usize,
-    sums: &mut [[f64; CHANNELS]; TAPS],
+    stretch: &Stretch<TAPS>,
+    sums: &mut [f32],
 ) {
-    let &Products { lattice, channels, first, some, .. } = products;
-    let lanes = (some - channel).min(S::F32_LANES);
-    let (rows, columns) = lattice.grid;
-    let inside = lattice.inside();
-    let zeros = [0f32; CHANNELS];
-    let (x, dy) = (products.x.as_ptr(), products.dy.as_ptr());
-    let mut short = [simd.splat_f32s(0.0); TAPS];
-    let mut count = 0;
-    for row in 0..lattice.batch * rows {
-        let mut column = 0;
-        while column < columns {
-            let position = Position { image: row / rows, row: row % rows, column };
-            let at = (row * columns + column) * channels + first + channel;
-            // a tap outside of the image reads zeros
-            let read = taps.map(|tap| lattice.read(position, &tap));
-            let whole = read.iter().all(Option::is_some) && inside.contains(&column);
-            let from = read.map(|pixel| match pixel {
-                // SAFETY: a pixel of the input, of which `add_products` has checked the size.
-                Some(pixel) => unsafe { x.add(pixel * channels + first + channel) },
-                None => zeros.as_ptr(),
-            });
-            let steps = if whole { inside.end - column } else { 1 };
-            let step = lattice.from.step.1 * channels;
-            for i in 0..steps {
-                // SAFETY: `lanes` channels of a position and of its taps, which are inside the
-                // image for all of these steps, or of the zeros.
-                unsafe {
-                    let d = load_some(simd, dy.add(at + i * channels), lanes);
-                    for (sum, from) in short.iter_mut().zip(from) {
-                        let x = load_some(simd, from.add(i * step), lanes);
-                        *sum = simd.mul_add_e_f32s(d, x, *sum);
-                    }
-                }
-            }
-            column += steps;
-            count += steps;
+    let rest = stretch.channels % S::F32_LANES;
+    let whole = stretch.channels - rest;
+    // SAFETY: as the caller promises, of channels that there are.
+    unsafe {
+        for channel in (0..whole).step_by(S::F32_LANES) {
+            add_vector(simd, stretch, channel, S::F32_LANES, sums);
         }
-        if count >= SHORT || row + 1 == lattice.batch * rows {
-            for (sums, short) in sums.iter_mut().zip(&mut short) {
-                let mut values = [0f32; CHANNELS];
-                // SAFETY: a vector has at most CHANNELS lanes.
-                unsafe { store::<S>(values.as_mut_ptr(), *short) };
-                for (sum, value) in sums[channel..].iter_mut().zip(values) {
-                    *sum += f64::from(value);
-                }
-                *short = simd.splat_f32s(0.0);
+        if rest > 0 {
+            add_vector(simd, stretch, whole, rest, sums);
+        }
+    }
+}
+
+/// Adds those of the `lanes` channels from `channel` on.
+#[inline(always)]
+unsafe fn add_vector<S: Simd, const TAPS: usize>(
+    simd: S,
+    stretch: &Stretch<TAPS>,
+    channel: usize,
+    lanes: usize,
+    sums: &mut [f32],
+) {
+    let &Stretch { from, dy, steps, step, channels } = stretch;
+    let sums = &mut sums[channel..(TAPS - 1) * channels + channel + lanes];
+    let sums = sums.as_mut_ptr();
+    // SAFETY: `lanes` channels of each position, of its taps and of the sums, as the caller
+    // promises and as was just checked.
+    unsafe {
+        let mut vectors: [S::f32s; TAPS] =
+            core::array::from_fn(|tap| load_some(simd, sums.add(tap * channels), lanes));
+        for i in 0..steps {
+            let d = load_some(simd, dy.add(i * channels + channel), lanes);
+            for (vector, from) in vectors.iter_mut().zip(from) {
+                let x = load_some(simd, from.add(i * step + channel), lanes);
+                *vector = simd.mul_add_e_f32s(d, x, *vector);
             }
-            count = 0;
+        }
+        for (tap, vector) in vectors.into_iter().enumerate() {
+            store_some::<S>(sums.add(tap * channels), vector, lanes);
         }
     }
 }

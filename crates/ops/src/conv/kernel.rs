@@ -107,8 +107,9 @@ pub(super) unsafe fn multiply(product: Product<'_>) {
 /// Values that are copied together.
 const QUARTER: usize = 4;
 
-/// [`Rows::Turned`] of values that lie pixel by pixel: blocks of `rows` neighbouring channels, `[block][position][channel]`, of `count` positions
-/// that are `pitch` values apart and have `channels` each.
+/// Lays values that lie pixel by pixel as [`Rows::Turned`]: blocks of `rows` neighbouring
+/// channels, `[block][position][channel]`, of `count` positions that are `pitch` values apart
+/// and have `channels` each.
 pub(super) fn pack(
     values: &[f32],
     (pitch, channels, count): (usize, usize, usize),
@@ -118,17 +119,12 @@ pub(super) fn pack(
     for (i, out) in out.chunks_mut(rows * count).take(channels.div_ceil(rows)).enumerate() {
         let some = (channels - i * rows).min(rows);
         let from = values[i * rows..].chunks(pitch).take(count);
-        if some == rows && rows.is_multiple_of(QUARTER) {
-            for (out, from) in out.chunks_exact_mut(rows).zip(from) {
-                // of a known size: not one call of a function for a few values
-                let (out, _) = out.as_chunks_mut::<QUARTER>();
-                let (from, _) = from.as_chunks::<QUARTER>();
-                out.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-            }
-        } else {
-            for (out, from) in out.chunks_exact_mut(rows).zip(from) {
-                out[..some].copy_from_slice(&from[..some]);
-            }
+        for (out, from) in out.chunks_exact_mut(rows).zip(from) {
+            // of a known size: not one call of a function for a few values
+            let (out, last) = out[..some].as_chunks_mut::<QUARTER>();
+            let (from, rest) = from[..some].as_chunks::<QUARTER>();
+            out.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
         }
     }
 }
@@ -179,7 +175,9 @@ unsafe fn multiply_block<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     step: usize,
 ) {
     debug_assert_eq!(ROWS, rows::<S>(), "the rows that `Block` tells");
-    let mut sums = [[simd.splat_f32s(0.0); COLUMNS]; ROWS];
+    // a zero that is not known to be one: the sums would be set in memory, not in registers
+    let zero = simd.splat_f32s(core::hint::black_box(0.0));
+    let mut sums = [[zero; COLUMNS]; ROWS];
     // few pointers, and no more than twice the pitch from one of them: an address of one operand
     let mut values: [*const f32; ROWS] =
         core::array::from_fn(|row| product.rows.wrapping_add(row / NEAR * NEAR * pitch));
