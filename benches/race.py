@@ -9,8 +9,9 @@ import signal
 import statistics
 import subprocess
 
-# Repetitions of a turn that are not counted, and that are.
-WARM, COUNTED = 2, 3
+# Seconds of a turn that are not counted, and that are; and the fewest repetitions of each. A process that goes on
+# after others finds cold caches and sleeping threads: short work takes several repetitions to be what it is alone.
+SECONDS, WARM, COUNTED = 0.1, 2, 3
 
 
 class Worker:
@@ -29,11 +30,16 @@ class Worker:
         self.process.stdin.flush()
         return float(self.process.stdout.readline())
 
+    def repeat(self, least):
+        seconds = []
+        while len(seconds) < least or sum(seconds) < SECONDS:
+            seconds.append(self.once())
+        return seconds
+
     def turn(self):
         self.process.send_signal(signal.SIGCONT)
-        for _ in range(WARM):
-            self.once()
-        self.seconds += [self.once() for _ in range(COUNTED)]
+        self.repeat(WARM)
+        self.seconds += self.repeat(COUNTED)
         self.process.send_signal(signal.SIGSTOP)
 
     def end(self):

@@ -1,4 +1,4 @@
-//! Times one piece of work again and again: for `benches/cpu.py`, which lets PyTorch do the
+//! Times one piece of work again and again: for the scripts beside it, which let others do the
 //! same in turn.
 //!
 //! Each line of the standard input asks for one repetition, and is answered by its seconds.
@@ -6,7 +6,10 @@
 #![expect(clippy::print_stdout, reason = "the answers are this program's result")]
 
 use std::{
+    fs,
+    hint::black_box,
     io::{Write, stdin, stdout},
+    path::PathBuf,
     time::Instant,
 };
 
@@ -16,6 +19,7 @@ use candle_core::{Device, Tensor};
 use clap::{Args, Parser};
 use models::{Arch, Mode, Network, Normalization};
 use ops::{Conv2d, Node};
+use rayon::prelude::*;
 
 #[derive(Debug, Parser)]
 enum Work {
@@ -27,6 +31,8 @@ enum Work {
     Conv(Shape),
     /// The gradients of a convolution's input and weights
     ConvBackward(Shape),
+    /// The images in the folders of a folder, decoded on all cores
+    Decode { folder: PathBuf },
 }
 
 #[derive(Args, Debug)]
@@ -87,6 +93,20 @@ fn run() -> Result<()> {
             let y = ops::conv2d(&Node::variable(&x), &Node::variable(&w), None, conv)?;
             let dy = y.tensor().clone();
             repeat(|| Ok(y.clone().backward(&dy)?))
+        }
+        Work::Decode { folder } => {
+            let mut files = Vec::new();
+            for class in fs::read_dir(folder)? {
+                for file in fs::read_dir(class?.path())? {
+                    files.push(file?.path());
+                }
+            }
+            repeat(|| {
+                files.par_iter().try_for_each(|file| {
+                    black_box(image::open(file)?.into_rgb8());
+                    Ok(())
+                })
+            })
         }
     }
 }
