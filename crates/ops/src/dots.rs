@@ -8,7 +8,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::conv::kernel::load;
+use crate::{conv::kernel::load, simd::prefetch};
 
 /// Rows of the left operand in a block of [`dots`].
 pub(crate) const LEFT: usize = 4;
@@ -55,26 +55,35 @@ fn block<S: Simd, const M: usize, const N: usize>(
 ) -> [[f32; N]; M] {
     let len = left[0].len();
     let rest = len - len % S::F32_LANES;
-    let mut sums = [[simd.splat_f32s(0.0); N]; M];
+    let mut vectors = [[simd.splat_f32s(0.0); N]; M];
     for p in (0..rest).step_by(S::F32_LANES) {
         // SAFETY: a vector from `p` on ends before `rest`, inside all rows.
         unsafe {
-            let a: [S::f32s; M] =
-                core::array::from_fn(|i| load::<S>(left[i].as_ptr().add(p)));
-            for j in 0..N {
-                let b = load::<S>(right[j].as_ptr().add(p));
+            let mut a = [simd.splat_f32s(0.0); M];
+            for (a, left) in a.iter_mut().zip(&left) {
+                *a = load::<S>(left.as_ptr().add(p));
+                // what stands behind these rows is read next
+                prefetch(left.as_ptr().wrapping_add(len + p));
+            }
+            for (j, right) in right.iter().enumerate() {
+                let b = load::<S>(right.as_ptr().add(p));
                 for i in 0..M {
-                    sums[i][j] = simd.mul_add_e_f32s(a[i], b, sums[i][j]);
+                    vectors[i][j] = simd.mul_add_e_f32s(a[i], b, vectors[i][j]);
                 }
             }
         }
     }
-    core::array::from_fn(|i| {
-        core::array::from_fn(|j| {
-            let last = left[i][rest..].iter().zip(&right[j][rest..]).map(|(a, b)| a * b);
-            simd.reduce_sum_f32s(sums[i][j]) + last.sum::<f32>()
-        })
-    })
+    let mut sums = [[0.0; N]; M];
+    for i in 0..M {
+        for j in 0..N {
+            let mut last = 0.0;
+            for (a, b) in left[i][rest..].iter().zip(&right[j][rest..]) {
+                last += a * b;
+            }
+            sums[i][j] = simd.reduce_sum_f32s(vectors[i][j]) + last;
+        }
+    }
+    sums
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod threads;
 
 mod activation;
 mod batch_norm;
+mod combine;
 mod conv;
 mod dots;
 mod dropout;

@@ -2,13 +2,16 @@
 
 #![expect(unsafe_code, reason = "matrix products through pointers")]
 
+use core::ops::Range;
+
 use candle_core::{Result, Tensor, bail};
-use gemm::Parallelism;
 use rayon::prelude::*;
 
 use crate::{
     Node,
+    combine::{TAKEN, TAKING, combine},
     dots::{LEFT, RIGHT, dots},
+    map,
     node::{Operator, Way},
     shared::filled,
     storage,
@@ -80,11 +83,13 @@ struct Sizes {
 }
 
 /// Inputs that are summed at a time.
-const INPUTS: usize = 2048;
+const INPUTS: usize = 4096;
 /// Outputs that are summed at a time on the way back.
 const SUMMED: usize = 256;
 /// Outputs of a task.
 const OUTPUTS: usize = 16;
+/// Columns of a gradient that are summed at a time: they stay in the first-level cache.
+const COLUMNS: usize = 512;
 
 impl Sizes {
     /// Scalar products of rows of `x` with rows of `w`, block by block of their elements:
@@ -136,40 +141,76 @@ impl Sizes {
         sums
     }
 
-    /// `dx = dy w`
+    /// `dx = dy w`, some of its columns a task: these of all weights, from first to last.
     fn backward_data(&self, dy: &[f32], w: &[f32]) -> Vec<f32> {
-        let &Self { rows, inputs, outputs } = self;
-        // With one row, or with more outputs than it takes at a time, the order in which the
-        // product is summed would depend on the number of rows.
-        let padded = rows.max(2);
-        let mut dx = vec![0.0; rows * inputs];
-        for first in (0..outputs).step_by(SUMMED) {
-            let count = (outputs - first).min(SUMMED);
-            let mut part = vec![0.0; padded * count];
-            for (part, dy) in part.chunks_exact_mut(count).zip(dy.chunks_exact(outputs)) {
-                part.copy_from_slice(&dy[first..first + count]);
-            }
-            let part = product(
-                (padded, count, inputs),
-                Matrix { values: &part, strides: (count, 1) },
-                Matrix {
-                    values: &w[first * inputs..][..count * inputs],
-                    strides: (inputs, 1),
-                },
-            );
-            dx.iter_mut().zip(&part).for_each(|(dx, part)| *dx += part);
+        let &Self { rows, inputs, .. } = self;
+        // SAFETY: each task writes its columns of every row.
+        unsafe {
+            filled(rows * inputs, |dx| {
+                (0..inputs.div_ceil(COLUMNS)).into_par_iter().for_each(|task| {
+                    let first = task * COLUMNS;
+                    let columns = first..(first + COLUMNS).min(inputs);
+                    let sums = self.combined(dy, w, columns.clone());
+                    for (n, sums) in sums.chunks_exact(columns.len()).take(rows).enumerate()
+                    {
+                        let to = dx.pointer(n * inputs + first);
+                        to.copy_from_nonoverlapping(sums.as_ptr(), columns.len());
+                    }
+                });
+            })
         }
-        dx
     }
 
-    /// `dw = dy^T x`
+    /// Some columns of `dy w`, and a row of zeros behind an odd number of rows: the sums of a few
+    /// outputs, and their sum.
+    fn combined(&self, dy: &[f32], w: &[f32], columns: Range<usize>) -> Vec<f32> {
+        let &Self { rows, inputs, outputs } = self;
+        let mut sums = vec![0.0; rows.next_multiple_of(TAKING) * columns.len()];
+        let mut part = sums.clone();
+        for start in (0..outputs).step_by(SUMMED) {
+            part.fill(0.0);
+            for o in (start..outputs.min(start + SUMMED)).step_by(TAKEN) {
+                let row = |k: usize| {
+                    &w[(o + k).min(outputs - 1) * inputs..][columns.start..columns.end]
+                };
+                let taken = core::array::from_fn(row);
+                let pairs = part.chunks_exact_mut(TAKING * columns.len());
+                for (n, part) in (0..rows).step_by(TAKING).zip(pairs) {
+                    let factors =
+                        factors((rows, outputs), (n, o), |n, o| dy[n * outputs + o]);
+                    combine(
+                        part.split_at_mut(columns.len()),
+                        factors,
+                        taken,
+                        TAKEN * inputs,
+                    );
+                }
+            }
+            sums.iter_mut().zip(&part).for_each(|(sum, part)| *sum += part);
+        }
+        sums
+    }
+
+    /// `dw = dy^T x`, some of its rows a task.
     fn backward_weight(&self, x: &[f32], dy: &[f32]) -> Vec<f32> {
         let &Self { rows, inputs, outputs } = self;
-        product(
-            (outputs, rows, inputs),
-            Matrix { values: dy, strides: (1, outputs) },
-            Matrix { values: x, strides: (inputs, 1) },
-        )
+        map::pieces(outputs * inputs, TAKING * inputs, |pair, dw| {
+            let (first, second) = dw.split_at_mut(inputs);
+            let mut none = vec![0.0; inputs - second.len()];
+            let second = if second.is_empty() { &mut none } else { second };
+            for start in (0..inputs).step_by(COLUMNS) {
+                let columns = start..(start + COLUMNS).min(inputs);
+                for n in (0..rows).step_by(TAKEN) {
+                    let row = |k: usize| {
+                        &x[(n + k).min(rows - 1) * inputs..][columns.start..columns.end]
+                    };
+                    let at = (pair * TAKING, n);
+                    let factors = factors((outputs, rows), at, |o, n| dy[n * outputs + o]);
+                    let sums = (&mut first[columns.clone()], &mut second[columns.clone()]);
+                    combine(sums, factors, core::array::from_fn(row), 0);
+                }
+            }
+        })
     }
 
     /// `db`, the sums of the columns of `dy`.
@@ -184,55 +225,18 @@ impl Sizes {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Matrix<'a> {
-    values: &'a [f32],
-    /// Elements from a row to the next, and from a column to the next.
-    strides: (usize, usize),
-}
-
-/// Columns of the product that a task computes.
-const COLUMNS: usize = 512;
-
-/// The product of a `rows` x `inner` and an `inner` x `columns` matrix.
-fn product(
-    (rows, inner, columns): (usize, usize, usize),
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-) -> Vec<f32> {
-    assert_eq!(a.values.len(), rows * inner, "left operand");
-    assert_eq!(b.values.len(), inner * columns, "right operand");
-    let tasks = columns.div_ceil(COLUMNS);
-    // SAFETY: the strides describe the two matrices, whose sizes were checked; each task
-    // writes its columns of every row.
-    unsafe {
-        filled(rows * columns, |out| {
-            (0..tasks).into_par_iter().for_each(|task| {
-                let first = task * COLUMNS;
-                gemm::gemm(
-                    rows,
-                    (columns - first).min(COLUMNS),
-                    inner,
-                    out.pointer(first),
-                    1,
-                    columns as isize,
-                    false,
-                    a.values.as_ptr(),
-                    a.strides.1 as isize,
-                    a.strides.0 as isize,
-                    b.values[first * b.strides.1..].as_ptr(),
-                    b.strides.1 as isize,
-                    b.strides.0 as isize,
-                    0.0,
-                    1.0,
-                    false,
-                    false,
-                    false,
-                    Parallelism::None,
-                );
-            });
+/// The factors of a block of [`combine`], and zeros beyond the last row and column.
+fn factors(
+    (rows, columns): (usize, usize),
+    (row, column): (usize, usize),
+    of: impl Fn(usize, usize) -> f32,
+) -> [[f32; TAKEN]; TAKING] {
+    core::array::from_fn(|i| {
+        core::array::from_fn(|k| {
+            let (row, column) = (row + i, column + k);
+            if row < rows && column < columns { of(row, column) } else { 0.0 }
         })
-    }
+    })
 }
 
 #[derive(Debug)]

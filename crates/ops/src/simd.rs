@@ -34,3 +34,20 @@ impl<L: Loop> WithSimd for Wide<L> {
         self.0.run()
     }
 }
+
+/// Asks for the cache line at `at`, which will be read soon; there need not be one.
+#[inline(always)]
+pub(crate) fn prefetch(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+        // SAFETY: every x86-64 has it, and it never faults.
+        #[expect(unsafe_code, reason = "the instruction is reached so only")]
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(at.cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}

@@ -50,8 +50,11 @@ const fn rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 12 } else { 6 }
 }
 
-/// Rows that are reached from one pointer.
+/// Rows that are reached from one pointer, at no more than twice the pitch: an address of one
+/// operand.
 const NEAR: usize = 3;
+/// Pointers to the rows of a block, or more.
+const POINTERS: usize = 4;
 
 /// How the left operand lies; what is known when this is compiled is fast.
 #[derive(Clone, Copy, Debug)]
@@ -175,35 +178,90 @@ unsafe fn multiply_block<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     step: usize,
 ) {
     debug_assert_eq!(ROWS, rows::<S>(), "the rows that `Block` tells");
-    // a zero that is not known to be one: the sums would be set in memory, not in registers
-    let zero = simd.splat_f32s(core::hint::black_box(0.0));
+    let zero = simd.splat_f32s(0.0);
     let mut sums = [[zero; COLUMNS]; ROWS];
-    // few pointers, and no more than twice the pitch from one of them: an address of one operand
-    let mut values: [*const f32; ROWS] =
-        core::array::from_fn(|row| product.rows.wrapping_add(row / NEAR * NEAR * pitch));
-    let mut panel = product.panel;
-    for _ in 0..product.depth {
-        // SAFETY: `depth` values of ROWS rows, and as many rows of the panel.
-        unsafe {
-            let x: [S::f32s; COLUMNS] =
-                core::array::from_fn(|v| load::<S>(panel.add(v * S::F32_LANES)));
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let value = simd.splat_f32s(*values[row].add(row % NEAR * pitch));
-                for (sum, x) in sums.iter_mut().zip(x) {
-                    *sum = simd.mul_add_e_f32s(value, x, *sum);
-                }
-            }
-            values = values.map(|values| values.wrapping_add(step));
-            panel = panel.wrapping_add(product.panel_pitch);
+    let mut at = Operands::new(product, pitch);
+    let (fours, rest) = (product.depth / 4, product.depth % 4);
+    // SAFETY: `depth` values of ROWS rows, and as many rows of the panel.
+    unsafe {
+        for _ in 0..fours {
+            at.add(simd, &mut sums, pitch, step);
+            at.add(simd, &mut sums, pitch, step);
+            at.add(simd, &mut sums, pitch, step);
+            at.add(simd, &mut sums, pitch, step);
+        }
+        for _ in 0..rest {
+            at.add(simd, &mut sums, pitch, step);
         }
     }
-    for (sums, &place) in sums.iter().zip(product.places) {
+    // a copy, which may be indexed by what is not known now: `sums` stays in registers
+    let mut results = [[zero; COLUMNS]; ROWS];
+    for (results, sums) in results.iter_mut().zip(&sums) {
+        for (result, sum) in results.iter_mut().zip(sums) {
+            *result = *sum;
+        }
+    }
+    for (sums, &place) in results.iter().zip(product.places) {
         for (v, &sum) in sums.iter().enumerate() {
             let first = v * S::F32_LANES;
             let lanes = product.columns.saturating_sub(first).min(S::F32_LANES);
             // SAFETY: there is room for the columns.
             unsafe { write(simd, sum, product, place + first, first, lanes) };
         }
+    }
+}
+
+/// The next value of some rows, and the next row of a panel.
+struct Operands {
+    rows: [*const f32; POINTERS],
+    panel: *const f32,
+    panel_pitch: usize,
+}
+
+impl Operands {
+    #[inline(always)]
+    fn new(product: &Product<'_>, pitch: usize) -> Self {
+        let mut rows = [product.rows; POINTERS];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = row.wrapping_add(i * NEAR * pitch);
+            if matches!(product.lie, Rows::Apart(_)) {
+                // else each would be computed from the one before, value by value
+                *row = core::hint::black_box(*row);
+            }
+        }
+        Self { rows, panel: product.panel, panel_pitch: product.panel_pitch }
+    }
+
+    /// Adds the products of these values to `sums`, and goes on to the next.
+    ///
+    /// # Safety
+    ///
+    /// There are such values.
+    #[inline(always)]
+    unsafe fn add<S: Simd, const ROWS: usize, const COLUMNS: usize>(
+        &mut self,
+        simd: S,
+        sums: &mut [[S::f32s; COLUMNS]; ROWS],
+        pitch: usize,
+        step: usize,
+    ) {
+        let mut x = [simd.splat_f32s(0.0); COLUMNS];
+        for (v, x) in x.iter_mut().enumerate() {
+            // SAFETY: as the caller promises.
+            *x = unsafe { load::<S>(self.panel.add(v * S::F32_LANES)) };
+        }
+        for (row, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: as the caller promises.
+            let value = unsafe { *self.rows[row / NEAR].add(row % NEAR * pitch) };
+            let value = simd.splat_f32s(value);
+            for (sum, x) in sums.iter_mut().zip(x) {
+                *sum = simd.mul_add_e_f32s(value, x, *sum);
+            }
+        }
+        for row in &mut self.rows {
+            *row = row.wrapping_add(step);
+        }
+        self.panel = self.panel.wrapping_add(self.panel_pitch);
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
     lattice::{Lattice, Position, Tap},
     panels::Weights,
     scratch::Scratch,
-    winograd_kernel::{FREQUENCIES, transform_input, transform_output},
+    winograd_kernel::{FREQUENCIES, Gather, Spread, transform_inputs, transform_outputs},
     winograd_transform::{ELEMENTS, transform_weights},
 };
 use crate::shared::{Shared, filled};
@@ -168,20 +168,20 @@ impl Sum<'_> {
         let mut transformed = Scratch::new(FREQUENCIES * all * pitch);
         let mut products = Scratch::new(FREQUENCIES * all * width);
         let rows: Vec<usize> = (0..tiles.len()).map(|tile| tile * width).collect();
-        let places = |pixels: [Option<usize>; FREQUENCIES]| {
-            pixels.map(|pixel| pixel.map(|pixel| pixel * inputs))
-        };
-        let mut results = Vec::with_capacity(tiles.len());
-        for (i, tile) in tiles.clone().enumerate() {
-            let (read, written) = self.tiles.pixels(tile);
-            let to = transformed[i * pitch..].as_mut_ptr();
-            // SAFETY: a row of a pitch for each tile and frequency.
-            unsafe { transform_input(self.x, inputs, places(read), to, all * pitch) };
-            results.push(written);
+        let (read, written): (Vec<_>, Vec<_>) =
+            tiles.map(|tile| self.tiles.pixels(tile)).unzip();
+        // SAFETY: a row of a pitch for each tile and frequency.
+        unsafe {
+            transform_inputs(&Spread {
+                values: self.x,
+                channels: inputs,
+                tiles: &read,
+                out: transformed.as_mut_ptr(),
+                pitches: (pitch, all * pitch),
+            });
         }
         for panel in 0..outputs.div_ceil(width) {
             let channel = panel * width;
-            let columns = (outputs - channel).min(width);
             for f in 0..FREQUENCIES {
                 let at = (panel * FREQUENCIES + f) * inputs * width;
                 // SAFETY: there are rows for whole blocks of tiles, a row of the panel for
@@ -201,20 +201,18 @@ impl Sum<'_> {
                     });
                 }
             }
-            for (i, written) in results.iter().enumerate() {
-                let places =
-                    written.map(|pixel| pixel.map(|pixel| pixel * outputs + channel));
-                let sums = &products[i * width..];
-                // SAFETY: the tiles are inside the result, and no two share a pixel.
-                unsafe {
-                    transform_output(
-                        sums,
-                        all * width,
-                        columns,
-                        (out.pointer(0), places),
-                        (self.epilogue, channel),
-                    );
-                }
+            // SAFETY: the tiles are inside the result, and no two share a pixel.
+            unsafe {
+                transform_outputs(&Gather {
+                    sums: &products,
+                    pitches: (width, all * width),
+                    channel,
+                    columns: (outputs - channel).min(width),
+                    channels: outputs,
+                    tiles: &written,
+                    out: out.pointer(0),
+                    epilogue: self.epilogue,
+                });
             }
         }
     }

@@ -16,125 +16,146 @@ use super::{
 /// Values of a transformed tile.
 pub(super) const FREQUENCIES: usize = 16;
 
-/// `B^T x B` of one tile, of all channels: the values of frequency `f` begin at
-/// `f * pitch` of `out`.
-///
-/// `pixels` are the places in `x` at which the channels of the tile's pixels begin; outside
-/// of the image there are zeros.
+/// Tiles of `N` pixels that become tiles of all frequencies, of all channels.
+pub(super) struct Spread<'a, const N: usize> {
+    /// Values pixel by pixel.
+    pub(super) values: &'a [f32],
+    pub(super) channels: usize,
+    /// The number of each pixel; there are zeros where there is none.
+    pub(super) tiles: &'a [[Option<usize>; N]],
+    /// Where the first tile's first frequency begins.
+    pub(super) out: *mut f32,
+    /// Values from a tile to the next, and from a frequency to the next.
+    pub(super) pitches: (usize, usize),
+}
+
+/// Writes `B^T x B` of each tile.
 ///
 /// # Safety
 ///
-/// `out` has room for whole vectors of the channels, of every frequency, and nobody else touches
-/// it there.
-pub(super) unsafe fn transform_input(
-    x: &[f32],
-    channels: usize,
-    pixels: [Option<usize>; FREQUENCIES],
-    out: *mut f32,
-    pitch: usize,
-) {
-    let spreads = Spreads::new(x, channels, pixels, out, pitch);
-    Arch::new().dispatch(Input(spreads));
+/// `out` has room for whole vectors of the channels, of every tile and frequency, and nobody
+/// else touches it there.
+pub(super) unsafe fn transform_inputs(x: &Spread<'_, FREQUENCIES>) {
+    Arch::new().dispatch(Inputs(x));
 }
 
-/// `A dy A^T` of one tile, of all channels, as [`transform_input`].
+/// Writes `A dy A^T` of each tile.
 ///
 /// # Safety
 ///
-/// As [`transform_input`].
-pub(super) unsafe fn transform_gradient(
-    dy: &[f32],
-    channels: usize,
-    pixels: [Option<usize>; 4],
-    out: *mut f32,
-    pitch: usize,
-) {
-    let spreads = Spreads::new(dy, channels, pixels, out, pitch);
-    Arch::new().dispatch(Gradient(spreads));
+/// As [`transform_inputs`].
+pub(super) unsafe fn transform_gradients(dy: &Spread<'_, 4>) {
+    Arch::new().dispatch(Gradients(dy));
 }
 
-/// A tile of `N` pixels that becomes one of all frequencies.
-struct Spreads<const N: usize> {
-    /// Where the channels of each pixel begin, and 1, or 0 if they are always the same zeros.
-    pixels: [(*const f32, usize); N],
-    channels: usize,
-    out: *mut f32,
-    pitch: usize,
-}
+// What follows is written in loops over arrays: some of `map` and `from_fn` the compiler would
+// leave outside of the function that knows the machine's vectors.
 
-impl<const N: usize> Spreads<N> {
-    fn new(
-        x: &[f32],
-        channels: usize,
-        pixels: [Option<usize>; N],
-        out: *mut f32,
-        pitch: usize,
-    ) -> Self {
+/// Where the channels of a tile's pixels begin, and 1, or 0 if they are always the same zeros.
+type Pixels<const N: usize> = [(*const f32, usize); N];
+
+impl<const N: usize> Spread<'_, N> {
+    #[inline(always)]
+    fn pixels(&self, tile: &[Option<usize>; N]) -> Pixels<N> {
         static ZEROS: [f32; LANES] = [0.0; LANES];
-        let pixels = pixels.map(|pixel| match pixel {
-            Some(at) => (x[at..at + channels].as_ptr(), 1),
-            None => (ZEROS.as_ptr(), 0),
-        });
-        Self { pixels, channels, out, pitch }
+        let mut pixels = [(ZEROS.as_ptr(), 0); N];
+        for (pixel, number) in pixels.iter_mut().zip(tile) {
+            if let Some(number) = number {
+                let values = &self.values[number * self.channels..][..self.channels];
+                *pixel = (values.as_ptr(), 1);
+            }
+        }
+        pixels
     }
 
-    /// Writes what `f` makes of the pixels, vector by vector of the channels.
+    /// Writes frequencies of a column, a row of four apart.
     ///
     /// # Safety
     ///
-    /// As [`transform_input`].
+    /// There is room for a vector of each at `to`.
     #[inline(always)]
-    unsafe fn write<S: Simd>(
-        self,
-        simd: S,
-        f: impl Fn([S::f32s; N]) -> [S::f32s; FREQUENCIES],
-    ) {
-        for channel in (0..self.channels).step_by(S::F32_LANES) {
-            let lanes = (self.channels - channel).min(S::F32_LANES);
-            // SAFETY: `new` has cut the channels of each pixel; the caller promises the room.
-            unsafe {
-                let tile = self
-                    .pixels
-                    .map(|(from, step)| load_some(simd, from.add(channel * step), lanes));
-                for (frequency, value) in f(tile).into_iter().enumerate() {
-                    store::<S>(self.out.add(frequency * self.pitch + channel), value);
+    unsafe fn write<S: Simd>(&self, to: *mut f32, column: usize, values: [S::f32s; 4]) {
+        for (row, value) in values.into_iter().enumerate() {
+            // SAFETY: as the caller promises.
+            unsafe { store::<S>(to.add((4 * row + column) * self.pitches.1), value) };
+        }
+    }
+}
+
+/// The first `lanes` channels of all pixels from `channel` on.
+///
+/// # Safety
+///
+/// There are as many channels.
+#[inline(always)]
+unsafe fn read<S: Simd, const N: usize>(
+    simd: S,
+    pixels: &Pixels<N>,
+    channel: usize,
+    lanes: usize,
+) -> [S::f32s; N] {
+    let mut tile = [simd.splat_f32s(0.0); N];
+    for (value, &(from, step)) in tile.iter_mut().zip(pixels) {
+        // SAFETY: as the caller promises.
+        *value = unsafe { load_some(simd, from.add(channel * step), lanes) };
+    }
+    tile
+}
+
+struct Inputs<'a>(&'a Spread<'a, FREQUENCIES>);
+
+impl WithSimd for Inputs<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self(x) = self;
+        for (i, tile) in x.tiles.iter().enumerate() {
+            let pixels = x.pixels(tile);
+            for channel in (0..x.channels).step_by(S::F32_LANES) {
+                let lanes = (x.channels - channel).min(S::F32_LANES);
+                // SAFETY: channels of these pixels; the caller promises the room.
+                unsafe {
+                    let to = x.out.add(i * x.pitches.0 + channel);
+                    let mut tile = read(simd, &pixels, channel, lanes);
+                    for row in tile.as_chunks_mut::<4>().0 {
+                        *row = spread(simd, *row);
+                    }
+                    for j in 0..4 {
+                        let column = [tile[j], tile[4 + j], tile[8 + j], tile[12 + j]];
+                        x.write::<S>(to, j, spread(simd, column));
+                    }
                 }
             }
         }
     }
 }
 
-struct Input(Spreads<FREQUENCIES>);
+struct Gradients<'a>(&'a Spread<'a, 4>);
 
-impl WithSimd for Input {
+impl WithSimd for Gradients<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // SAFETY: as the caller of `transform_input` promises.
-        unsafe { self.0.write(simd, |tile| both_ways(tile, |x| spread(simd, x))) };
-    }
-}
-
-struct Gradient(Spreads<4>);
-
-impl WithSimd for Gradient {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let zero = simd.splat_f32s(0.0);
-        let spread = |[a, b]: [S::f32s; 2]| {
-            [a, simd.add_f32s(a, b), simd.sub_f32s(a, b), simd.sub_f32s(zero, b)]
-        };
-        let transform = |[a, b, c, d]: [S::f32s; 4]| {
-            let (left, right) = (spread([a, c]), spread([b, d]));
-            let rows: [[S::f32s; 4]; 4] =
-                core::array::from_fn(|i| spread([left[i], right[i]]));
-            core::array::from_fn(|f| rows[f / 4][f % 4])
-        };
-        // SAFETY: as the caller of `transform_gradient` promises.
-        unsafe { self.0.write(simd, transform) };
+        let Self(dy) = self;
+        for (i, tile) in dy.tiles.iter().enumerate() {
+            let pixels = dy.pixels(tile);
+            for channel in (0..dy.channels).step_by(S::F32_LANES) {
+                let lanes = (dy.channels - channel).min(S::F32_LANES);
+                // SAFETY: channels of these pixels; the caller promises the room.
+                unsafe {
+                    let to = dy.out.add(i * dy.pitches.0 + channel);
+                    let [a, b, c, d] = read(simd, &pixels, channel, lanes);
+                    let top = spread_gradient(simd, [a, b]);
+                    let bottom = spread_gradient(simd, [c, d]);
+                    for j in 0..4 {
+                        let column = spread_gradient(simd, [top[j], bottom[j]]);
+                        dy.write::<S>(to, j, column);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -144,79 +165,98 @@ fn spread<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 4] {
     [simd.sub_f32s(a, c), simd.add_f32s(b, c), simd.sub_f32s(c, b), simd.sub_f32s(b, d)]
 }
 
-/// Applies `f` to the rows of a 4 x 4 tile, then to its columns.
+/// One dimension of `A dy A^T`.
 #[inline(always)]
-fn both_ways<T: Copy>(
-    tile: [T; FREQUENCIES],
-    f: impl Fn([T; 4]) -> [T; 4],
-) -> [T; FREQUENCIES] {
-    let rows: [[T; 4]; 4] =
-        core::array::from_fn(|i| f(core::array::from_fn(|j| tile[4 * i + j])));
-    let columns: [[T; 4]; 4] =
-        core::array::from_fn(|j| f(core::array::from_fn(|i| rows[i][j])));
-    core::array::from_fn(|k| columns[k % 4][k / 4])
+fn spread_gradient<S: Simd>(simd: S, [a, b]: [S::f32s; 2]) -> [S::f32s; 4] {
+    let negative = simd.sub_f32s(simd.splat_f32s(0.0), b);
+    [a, simd.add_f32s(a, b), simd.sub_f32s(a, b), negative]
 }
 
-/// `A^T m A` of one tile, of the `columns` channels of a panel: `m [frequency][column]` lies
-/// `pitch` values from one frequency to the next, and each corner that is inside the result has
-/// its results written to its place.
+/// One dimension of `A^T m A`.
+#[inline(always)]
+fn gather<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
+    let (even, odd) = (simd.add_f32s(b, c), simd.sub_f32s(b, c));
+    [simd.add_f32s(a, even), simd.sub_f32s(odd, d)]
+}
+
+/// Sums of tiles that become results, of the channels of a panel.
+pub(super) struct Gather<'a> {
+    /// `[frequency][tile][column]`
+    pub(super) sums: &'a [f32],
+    /// Values from a tile to the next, and from a frequency to the next.
+    pub(super) pitches: (usize, usize),
+    /// The first channel, their number, and that of a pixel.
+    pub(super) channel: usize,
+    pub(super) columns: usize,
+    pub(super) channels: usize,
+    /// The number of the pixel of each corner that is inside the result.
+    pub(super) tiles: &'a [[Option<usize>; 4]],
+    /// Where the first pixel's first channel is.
+    pub(super) out: *mut f32,
+    pub(super) epilogue: Epilogue<'a>,
+}
+
+/// Writes `A^T m A` of each tile.
 ///
 /// # Safety
 ///
-/// `out` has room for the columns at each of the places, and nobody else touches it there.
-pub(super) unsafe fn transform_output(
-    m: &[f32],
-    pitch: usize,
-    columns: usize,
-    (out, places): (*mut f32, [Option<usize>; 4]),
-    epilogue: (Epilogue<'_>, usize),
-) {
-    Arch::new().dispatch(Output { m, pitch, columns, out, places, epilogue });
+/// `out` has room for these pixels, and nobody else touches these channels of them.
+pub(super) unsafe fn transform_outputs(sums: &Gather<'_>) {
+    let last = (FREQUENCIES - 1) * sums.pitches.1
+        + sums.tiles.len().saturating_sub(1) * sums.pitches.0
+        + sums.columns.next_multiple_of(LANES);
+    assert!(last <= sums.sums.len(), "all frequencies of all tiles");
+    Arch::new().dispatch(Outputs(sums));
 }
 
-struct Output<'a> {
-    m: &'a [f32],
-    pitch: usize,
-    columns: usize,
-    out: *mut f32,
-    places: [Option<usize>; 4],
-    epilogue: (Epilogue<'a>, usize),
-}
+struct Outputs<'a>(&'a Gather<'a>);
 
-impl WithSimd for Output<'_> {
+impl WithSimd for Outputs<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { m, pitch, columns, out, places, epilogue: (epilogue, channel) } = self;
-        let last = (FREQUENCIES - 1) * pitch + columns.next_multiple_of(S::F32_LANES);
-        assert!(last <= m.len(), "all frequencies");
-        let gather = |[a, b, c, d]: [S::f32s; 4]| {
-            let (even, odd) = (simd.add_f32s(b, c), simd.sub_f32s(b, c));
-            [simd.add_f32s(a, even), simd.sub_f32s(odd, d)]
-        };
-        for at in (0..columns).step_by(S::F32_LANES) {
-            let lanes = (columns - at).min(S::F32_LANES);
-            // SAFETY: the end of `m` was checked; the caller of `transform_output` promises the
-            // places.
-            unsafe {
-                let m: [S::f32s; FREQUENCIES] =
-                    core::array::from_fn(|f| load::<S>(m.as_ptr().add(f * pitch + at)));
-                let rows: [[S::f32s; 2]; 4] = core::array::from_fn(|i| {
-                    gather([m[4 * i], m[4 * i + 1], m[4 * i + 2], m[4 * i + 3]])
-                });
-                let [left, right]: [[S::f32s; 2]; 2] = core::array::from_fn(|j| {
-                    gather([rows[0][j], rows[1][j], rows[2][j], rows[3][j]])
-                });
-                let corners = [left[0], right[0], left[1], right[1]];
-                for (place, value) in places.into_iter().zip(corners) {
-                    if let Some(place) = place {
-                        let place = place + at;
-                        let value = epilogue.of(simd, value, channel + at, place, lanes);
-                        store_some::<S>(out.add(place), value, lanes);
+        let Self(sums) = self;
+        for (i, tile) in sums.tiles.iter().enumerate() {
+            for column in (0..sums.columns).step_by(S::F32_LANES) {
+                let lanes = (sums.columns - column).min(S::F32_LANES);
+                // SAFETY: `transform_outputs` has checked the end; its caller promises the room.
+                unsafe {
+                    let from = sums.sums.as_ptr().add(i * sums.pitches.0 + column);
+                    let corners = corners(simd, from, sums.pitches.1);
+                    for (pixel, value) in tile.iter().zip(corners) {
+                        if let Some(pixel) = pixel {
+                            let channel = sums.channel + column;
+                            let place = pixel * sums.channels + channel;
+                            let value =
+                                sums.epilogue.of(simd, value, channel, place, lanes);
+                            store_some::<S>(sums.out.add(place), value, lanes);
+                        }
                     }
                 }
             }
         }
     }
+}
+
+/// The four results of a tile whose frequencies are `pitch` values apart.
+///
+/// # Safety
+///
+/// There is a vector of each.
+#[inline(always)]
+unsafe fn corners<S: Simd>(simd: S, from: *const f32, pitch: usize) -> [S::f32s; 4] {
+    let mut rows = [[simd.splat_f32s(0.0); 2]; 4];
+    for (i, row) in rows.iter_mut().enumerate() {
+        let mut values = [simd.splat_f32s(0.0); 4];
+        for (j, value) in values.iter_mut().enumerate() {
+            // SAFETY: as the caller promises.
+            *value = unsafe { load::<S>(from.add((4 * i + j) * pitch)) };
+        }
+        *row = gather(simd, values);
+    }
+    let [a, b, c, d] = rows;
+    let left = gather(simd, [a[0], b[0], c[0], d[0]]);
+    let right = gather(simd, [a[1], b[1], c[1], d[1]]);
+    [left[0], right[0], left[1], right[1]]
 }

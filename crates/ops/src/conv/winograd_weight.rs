@@ -18,7 +18,7 @@ use super::{
     lattice::Lattice,
     scratch::Scratch,
     winograd::{self, Tiles, pitch},
-    winograd_kernel::{FREQUENCIES, transform_gradient, transform_input},
+    winograd_kernel::{FREQUENCIES, Spread, transform_gradients, transform_inputs},
     winograd_transform::{ELEMENTS, transform_weights_back},
 };
 use crate::shared::Shared;
@@ -30,6 +30,8 @@ const CHANNELS: usize = 128;
 const KEPT: usize = 1 << 20;
 /// Tiles that are summed at a time.
 const TILES: usize = 128;
+/// Tiles that a task transforms.
+const TOGETHER: usize = 16;
 
 /// Whether this file's way is the one for `geometry`.
 pub(super) fn is_worthwhile(geometry: &Geometry) -> bool {
@@ -92,21 +94,28 @@ impl Transformed {
             Shared::new(transformed.x.as_mut_ptr()),
             Shared::new(transformed.dy.as_mut_ptr()),
         );
-        some.into_par_iter().enumerate().for_each(|(i, tile)| {
-            let (read, written) = tiles.pixels(tile);
-            let read = read.map(|pixel| pixel.map(|pixel| pixel * inputs));
-            let written = written.map(|pixel| pixel.map(|pixel| pixel * outputs));
+        (0..count.div_ceil(TOGETHER)).into_par_iter().for_each(|task| {
+            let first = task * TOGETHER;
+            let last = (first + TOGETHER).min(count);
+            let tiles =
+                (some.start + first..some.start + last).map(|tile| tiles.pixels(tile));
+            let (read, written): (Vec<_>, Vec<_>) = tiles.unzip();
             // SAFETY: each tile has its own rows, of a pitch each.
             unsafe {
-                let (x_pitch, dy_pitch) = (count * pitches.0, count * pitches.1);
-                transform_input(x, inputs, read, to_x.pointer(i * pitches.0), x_pitch);
-                transform_gradient(
-                    dy,
-                    outputs,
-                    written,
-                    to_dy.pointer(i * pitches.1),
-                    dy_pitch,
-                );
+                transform_inputs(&Spread {
+                    values: x,
+                    channels: inputs,
+                    tiles: &read,
+                    out: to_x.pointer(first * pitches.0),
+                    pitches: (pitches.0, count * pitches.0),
+                });
+                transform_gradients(&Spread {
+                    values: dy,
+                    channels: outputs,
+                    tiles: &written,
+                    out: to_dy.pointer(first * pitches.1),
+                    pitches: (pitches.1, count * pitches.1),
+                });
             }
         });
         transformed
