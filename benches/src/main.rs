@@ -65,8 +65,10 @@ struct Shape {
     groups: usize,
 }
 
+#[global_allocator]
+static MEMORY: ops::memory::Kept = ops::memory::Kept::new();
+
 fn main() -> Result<()> {
-    ops::memory::keep_freed();
     ops::threads::run(run)
 }
 

@@ -5,9 +5,9 @@
     reason = "code that is not inlined does not see the instruction set that was chosen"
 )]
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
-use crate::simd::prefetch;
+use crate::simd::{dispatch, prefetch};
 
 /// Rows that are taken together.
 pub(crate) const TAKEN: usize = 4;
@@ -26,7 +26,7 @@ pub(crate) fn combine(
     let len = rows[0].len();
     assert!(rows.iter().all(|row| row.len() == len), "rows of one length");
     assert!(sums.0.len() == len && sums.1.len() == len, "and as long sums");
-    Arch::new().dispatch(Combine { sums, factors, rows, ahead });
+    dispatch(Combine { sums, factors, rows, ahead });
 }
 
 struct Combine<'a> {

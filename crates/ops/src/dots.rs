@@ -6,9 +6,12 @@
     reason = "code that is not inlined does not see the instruction set that was chosen"
 )]
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
-use crate::{conv::kernel::load, simd::prefetch};
+use crate::{
+    conv::kernel::load,
+    simd::{dispatch, prefetch},
+};
 
 /// Rows of the left operand in a block of [`dots`].
 pub(crate) const LEFT: usize = 4;
@@ -20,7 +23,7 @@ pub(crate) const RIGHT: usize = 6;
 pub(crate) fn dots(left: [&[f32]; LEFT], right: [&[f32]; RIGHT]) -> [[f32; RIGHT]; LEFT] {
     let len = left[0].len();
     assert!(left.iter().chain(&right).all(|row| row.len() == len), "rows of one length");
-    Arch::new().dispatch(Dots { left, right })
+    dispatch(Dots { left, right })
 }
 
 struct Dots<'a> {

@@ -1,4 +1,4 @@
-//! Plain loops in the widest vectors of the machine the program runs on.
+//! The widest vectors of the machine the program runs on, and plain loops in them.
 
 #![expect(
     clippy::inline_always,
@@ -6,6 +6,15 @@
 )]
 
 use pulp::{Arch, Simd, WithSimd};
+
+/// Runs `work` compiled for AVX-512, AVX2, NEON or whatever there is.
+pub(crate) fn dispatch<W: WithSimd>(work: W) -> W::Output {
+    #[cfg(all(feature = "avx2", target_arch = "x86_64"))]
+    if let Some(simd) = pulp::x86::V3::try_new() {
+        return Arch::V3(simd).dispatch(work);
+    }
+    Arch::new().dispatch(work)
+}
 
 /// A loop over plain slices.
 ///
@@ -19,9 +28,9 @@ pub(crate) trait Loop {
     fn run(self) -> Self::Output;
 }
 
-/// Runs the loop compiled for AVX-512, AVX2, NEON or whatever there is.
+/// Runs the loop in the vectors of [`dispatch`].
 pub(crate) fn vectorized<L: Loop>(work: L) -> L::Output {
-    Arch::new().dispatch(Wide(work))
+    dispatch(Wide(work))
 }
 
 struct Wide<L>(L);

@@ -40,13 +40,15 @@ struct Args {
     common: stage::Common,
 }
 
+#[global_allocator]
+static MEMORY: ops::memory::Kept = ops::memory::Kept::new();
+
 fn main() -> ExitCode {
     stage::main(run)
 }
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.common.device()?;
-    ops::memory::keep_freed();
     let pack = Pack::open(&args.data)?;
     let performer = performer::open(&args.model, args.arch, &pack)?;
     let signs = signs(args, stage, &pack, &performer.network)?;

@@ -108,13 +108,15 @@ fn epsilon(text: &str) -> Result<f64, String> {
     }
 }
 
+#[global_allocator]
+static MEMORY: ops::memory::Kept = ops::memory::Kept::new();
+
 fn main() -> ExitCode {
     stage::main(run)
 }
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.common.device()?;
-    ops::memory::keep_freed();
     let pack = Pack::open(&args.data)?;
     let performer = performer::open(&args.model, args.arch, &pack)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;

@@ -85,6 +85,9 @@ impl Args {
     }
 }
 
+#[global_allocator]
+static MEMORY: ops::memory::Kept = ops::memory::Kept::new();
+
 fn main() -> ExitCode {
     stage::main(run)
 }
@@ -92,7 +95,6 @@ fn main() -> ExitCode {
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.common.device()?;
     args.check()?;
-    ops::memory::keep_freed();
     let pack = Pack::open(&args.data)?;
     ensure!(
         args.pairs.is_none() || pack.has_masks(),

@@ -27,12 +27,14 @@ use optimizer::Optimizer;
 use samples::Samples;
 use start::Start;
 
+#[global_allocator]
+static MEMORY: ops::memory::Kept = ops::memory::Kept::new();
+
 fn main() -> ExitCode {
     stage::main(run)
 }
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
-    ops::memory::keep_freed();
     let device = args.common.device()?;
     ensure!(
         args.recipe.momentum.is_none() || args.recipe.optimizer == Algorithm::Sgd,

@@ -8,13 +8,14 @@
 
 use core::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::{
     epilogue::Epilogue,
     kernel::{load_some, store_some},
     lattice::{Lattice, Position, Tap},
 };
+use crate::simd::dispatch;
 
 /// Positions that share a vector of weights.
 const SHARED: usize = 4;
@@ -51,7 +52,7 @@ pub(super) unsafe fn convolve(group: &Group<'_>, out: *mut f32) {
         assert!(x + last <= group.x.len(), "every tap is inside the input");
         assert!(weights + group.channels <= group.weights.len(), "and has weights");
     }
-    Arch::new().dispatch(Convolve { group, out });
+    dispatch(Convolve { group, out });
 }
 
 struct Convolve<'a> {
@@ -133,7 +134,7 @@ pub(super) fn add_products(products: &Products<'_>) -> Vec<f64> {
     assert_eq!(pixels(products.x), lattice.batch * lattice.from.count(), "an input");
     assert_eq!(pixels(products.dy), lattice.positions(), "a gradient each position");
     assert!(products.rows.end <= lattice.batch * lattice.grid.0, "rows that there are");
-    Arch::new().dispatch(AddProducts(products))
+    dispatch(AddProducts(products))
 }
 
 struct AddProducts<'a>(&'a Products<'a>);

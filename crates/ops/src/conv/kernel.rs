@@ -6,9 +6,10 @@
     reason = "code that is not inlined does not see the instruction set that was chosen"
 )]
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::epilogue::Epilogue;
+use crate::simd::dispatch;
 
 /// Most values of a vector on any machine.
 pub(super) const LANES: usize = 16;
@@ -29,7 +30,7 @@ pub(super) struct Block {
 impl Block {
     /// That of the machine the program runs on.
     pub(super) fn of_this_machine() -> Self {
-        Arch::new().dispatch(Measure)
+        dispatch(Measure)
     }
 }
 
@@ -104,7 +105,7 @@ pub(super) struct Product<'a> {
 /// vectors. `out` has room for the columns at each of the places, and nobody else touches it
 /// there.
 pub(super) unsafe fn multiply(product: Product<'_>) {
-    Arch::new().dispatch(Multiply(product));
+    dispatch(Multiply(product));
 }
 
 /// Values that are copied together.

@@ -6,12 +6,13 @@
     reason = "code that is not inlined does not see the instruction set that was chosen"
 )]
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::{
     epilogue::Epilogue,
     kernel::{LANES, load, load_some, store, store_some},
 };
+use crate::simd::dispatch;
 
 /// Values of a transformed tile.
 pub(super) const FREQUENCIES: usize = 16;
@@ -36,7 +37,7 @@ pub(super) struct Spread<'a, const N: usize> {
 /// `out` has room for whole vectors of the channels, of every tile and frequency, and nobody
 /// else touches it there.
 pub(super) unsafe fn transform_inputs(x: &Spread<'_, FREQUENCIES>) {
-    Arch::new().dispatch(Inputs(x));
+    dispatch(Inputs(x));
 }
 
 /// Writes `A dy A^T` of each tile.
@@ -45,7 +46,7 @@ pub(super) unsafe fn transform_inputs(x: &Spread<'_, FREQUENCIES>) {
 ///
 /// As [`transform_inputs`].
 pub(super) unsafe fn transform_gradients(dy: &Spread<'_, 4>) {
-    Arch::new().dispatch(Gradients(dy));
+    dispatch(Gradients(dy));
 }
 
 // What follows is written in loops over arrays: some of `map` and `from_fn` the compiler would
@@ -206,7 +207,7 @@ pub(super) unsafe fn transform_outputs(sums: &Gather<'_>) {
         + sums.tiles.len().saturating_sub(1) * sums.pitches.0
         + sums.columns.next_multiple_of(LANES);
     assert!(last <= sums.sums.len(), "all frequencies of all tiles");
-    Arch::new().dispatch(Outputs(sums));
+    dispatch(Outputs(sums));
 }
 
 struct Outputs<'a>(&'a Gather<'a>);

@@ -6,12 +6,13 @@
     reason = "code that is not inlined does not see the instruction set that was chosen"
 )]
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::{
     kernel::{LANES, load, load_some, store},
     winograd_kernel::FREQUENCIES,
 };
+use crate::simd::dispatch;
 
 /// Elements of the kernel.
 pub(super) const ELEMENTS: usize = 9;
@@ -24,7 +25,7 @@ pub(super) fn transform_weights(w: &[f32], out: &mut [f32], pitch: usize) {
         w.len() >= ELEMENTS * pitch && out.len() >= FREQUENCIES * pitch,
         "room for all"
     );
-    Arch::new().dispatch(Weights { w, out, pitch });
+    dispatch(Weights { w, out, pitch });
 }
 
 struct Weights<'a> {
@@ -77,7 +78,7 @@ pub(super) fn transform_weights_back(
     assert!(m.len() >= (FREQUENCIES - 1) * pitch + channels, "all frequencies");
     assert!(channels.next_multiple_of(LANES) <= out_pitch, "room for whole vectors");
     assert!(out.len() >= ELEMENTS * out_pitch, "room for all elements");
-    Arch::new().dispatch(WeightsBack { m, pitch, channels, out, out_pitch });
+    dispatch(WeightsBack { m, pitch, channels, out, out_pitch });
 }
 
 struct WeightsBack<'a> {
