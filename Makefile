@@ -252,6 +252,8 @@ check: ## format, lints, documentation and tests
 
 test: ## every test that needs nothing beside this folder
 	cargo test --release --workspace
+	@# the register kernel of machines without AVX-512, on those with
+	cargo test --release --package ops --features avx2
 
 check-real: ## tests on real packs: make check-real DATA=folder of *.tar.zst or unpacked packs
 	scripts/check-real $(DATA)

@@ -1,4 +1,5 @@
-"""PyTorch and consonance on the CPU, in turn, in one run: `make bench` writes benches/results/cpu.md and cpu.svg.
+"""PyTorch and consonance on the CPU, in turn, in one run: `make bench` writes benches/results/cpu.md and cpu.svg,
+and avx2.md: whole networks again, both sides without AVX-512 (ours built so, into target/avx2).
 
 Both sides do the same arithmetic in f32 on all cores: whole steps, evaluation, the attack's gradient, single
 convolutions, and the evaluation of explanation consistency. A ratio is the time of the better of PyTorch's two memory
@@ -114,8 +115,9 @@ def training(folder, arch, turns):
 
 
 def consistency(folder, arch, turns):
-    """Seconds a sample of audit, of the four stages, of a forward pass, and of PyTorch's way."""
-    count = 64
+    """Seconds a sample of audit, of the four stages, of evaluation alone, and of PyTorch's way."""
+    # so many that the first touch of memory does not count
+    count = {"resnet50": 256, "mobilenet_v2": 1024, "vgg16": 160}[arch]
     data, model, made = folder / "audited.safetensors", folder / arch / "model.safetensors", folder / arch
     pack(data, count)
     rest = ["--model", model, "--batch-size", BATCH, "--progress", "none"]
@@ -136,21 +138,20 @@ def consistency(folder, arch, turns):
     # what reading the model and starting costs, which is no part of a sample's: the same on one image
     one = folder / "one.safetensors"
     pack(one, 1)
-    start = [run(BIN / "explain", "--data", one, *rest, "--output", made / "one.safetensors")[0] for _ in range(3)]
-    start = min(start)
-    arguments = ["--arch", arch, "--size", SIZE, "--batch", BATCH]
-    forward = Worker(ours("forward", *arguments))
-    rivals = [Worker(command) for command in theirs("audit", *arguments)]
-    seconds = {"audit": [], "staged": [], "forward": []}
+    start = [run(BIN / "explain", "--data", one, *rest, "--output", made / "one.safetensors")[0] for _ in range(5)]
+    start = spread(start)[0]
+    rivals = [Worker(command) for command in theirs("audit", "--arch", arch, "--size", SIZE, "--batch", BATCH)]
+    evaluate = ["evaluate", *common, "--output", made / "evaluation.parquet"]
+    seconds = {"audit": [], "staged": [], "evaluate": []}
     for _ in range(turns):
-        seconds["audit"].append((run(BIN / fused[0], *fused[1:])[0] - start) / count)
+        for name, words in {"audit": fused, "evaluate": evaluate}.items():
+            seconds[name].append((run(BIN / words[0], *words[1:])[0] - start) / count)
         parts = [run(BIN / stage[0], *stage[1:])[0] for stage in stages]
         seconds["staged"].append((sum(parts) - 3 * start) / count)
-        for worker in [forward, *rivals]:
+        for worker in rivals:
             worker.turn()
-    seconds["forward"] = [s / BATCH for s in forward.seconds]
     seconds["theirs"] = [[s / BATCH for s in rival.seconds] for rival in rivals]
-    for worker in [forward, *rivals]:
+    for worker in rivals:
         worker.end()
     return seconds
 
@@ -176,36 +177,72 @@ def plot(ratios, path):
     figure.savefig(path, metadata={"Date": None})
 
 
-def main(report):
-    head = "| what | consonance | PyTorch, default | PyTorch, channels last | ratio | target |\n|---|---|---|---|---|---|"
-    lines, ratios, waits = [], {}, []
-    turns = 3
+HEAD = "| what | consonance | PyTorch, default | PyTorch, channels last | ratio | target |\n|---|---|---|---|---|---|"
 
-    def add(name, *rest):
-        line, ratios[name] = row(name, *rest)
-        lines.append(line)
+
+class Table:
+    """Lines of a table, and their ratios."""
+
+    def __init__(self):
+        self.lines, self.ratios = [], {}
+
+    def add(self, name, *rest):
+        line, self.ratios[name] = row(name, *rest)
+        self.lines.append(line)
         print(line, flush=True)
+
+
+def networks(folder, table, turns):
+    """Steps, forward passes and gradients of pixels; the memory of training, and its waits for data."""
+    memories, waits = [], []
+    for i, arch in enumerate(ARCHS):
+        seconds, memory, wait = training(folder, arch, 2 if arch == "vgg16" else turns)
+        waits.append(wait)
+        table.add(f"{arch}: {NAMES['step']}", seconds[0], seconds[1:], TARGETS["step"][i])
+        memories.append((arch, memory, TARGETS["memory"][i]))
+    for work in ["forward", "fgsm"]:
+        for i, arch in enumerate(ARCHS):
+            arguments = [work, "--arch", arch, "--size", SIZE, "--batch", BATCH]
+            seconds = race([ours(*arguments), *theirs(*arguments)], turns)
+            table.add(f"{arch}: {NAMES[work]}", seconds[0], seconds[1:], TARGETS[work][i])
+    return memories, waits
+
+
+def manner(turns):
+    return (
+        f"`make bench`; {SIZE}×{SIZE}, batch {BATCH}, {os.cpu_count()} threads, {processor()}; torch {torch.__version__}, "
+        f"{platform.python_implementation()} {platform.python_version()}. Milliseconds: median (range) of repetitions in "
+        f"{turns} turns. A ratio is the better of PyTorch's two formats over ours; above 1 we are faster."
+    )
+
+
+def without_avx512(report, turns=2):
+    """The same networks by programs of ours that were built without it, and by PyTorch told not to use it."""
+    global BIN
+    BIN = Path("target/avx2")
+    os.environ.update(ONEDNN_MAX_CPU_ISA="AVX2", ATEN_CPU_CAPABILITY="avx2", MKL_ENABLE_INSTRUCTIONS="AVX2")
+    table = Table()
+    with tempfile.TemporaryDirectory() as folder:
+        networks(Path(folder), table, turns)
+    words = " ".join(f"`{name}={os.environ[name]}`" for name in ["ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS"])
+    text = ["# On the CPU, without AVX-512", "", manner(turns), f"Ours is built with `--features ops/avx2`, PyTorch runs under {words}.",
+            "", HEAD, *table.lines, ""]
+    Path(report).write_text("\n".join(text))
+
+
+def main(report, turns=3):
+    whole = Table()
 
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        memories = []
-        for i, arch in enumerate(ARCHS):
-            seconds, memory, wait = training(folder, arch, 2 if arch == "vgg16" else turns)
-            waits.append(wait)
-            add(f"{arch}: {NAMES['step']}", seconds[0], seconds[1:], TARGETS["step"][i])
-            memories.append((arch, memory, TARGETS["memory"][i]))
-        for work in ["forward", "fgsm"]:
-            for i, arch in enumerate(ARCHS):
-                arguments = [work, "--arch", arch, "--size", SIZE, "--batch", BATCH]
-                seconds = race([ours(*arguments), *theirs(*arguments)], turns)
-                add(f"{arch}: {NAMES[work]}", seconds[0], seconds[1:], TARGETS[work][i])
+        memories, waits = networks(folder, whole, turns)
         costs = []
         for i, arch in enumerate(ARCHS):
             seconds = consistency(folder, arch, turns)
-            add(f"{arch}: audit of a sample", seconds["audit"], seconds["theirs"], TARGETS["audit"][i])
-            unit = spread(seconds["forward"])[0]
+            whole.add(f"{arch}: audit of a sample", seconds["audit"], seconds["theirs"], TARGETS["audit"][i])
+            unit = spread(seconds["evaluate"])[0]
             costs.append((arch, spread(seconds["staged"])[0] / unit, spread(seconds["audit"])[0] / unit))
-    whole, lines = lines, []
+    operators = Table()
     for shape in CONVOLUTIONS:
         words = dict(zip(["channels", "size", "outputs", "kernel", "stride", "groups"], shape))
         arguments = [word for name, value in words.items() for word in (f"--{name}", value)]
@@ -214,18 +251,16 @@ def main(report):
         for work, what in [("conv", "forward"), ("conv-backward", "backward")]:
             command = [work, "--batch", BATCH, *arguments]
             seconds = race([ours(*command), *theirs(*command)], turns)
-            add(f"{name}: {what}", seconds[0], seconds[1:])
+            operators.add(f"{name}: {what}", seconds[0], seconds[1:])
     text = [
         "# On the CPU, against PyTorch",
         "",
-        f"`make bench`; {SIZE}×{SIZE}, batch {BATCH}, {os.cpu_count()} threads, {processor()}; torch {torch.__version__}, "
-        f"{platform.python_implementation()} {platform.python_version()}. Milliseconds: median (range) of repetitions in "
-        f"{turns} turns. A ratio is the better of PyTorch's two formats over ours; above 1 we are faster.",
+        manner(turns),
         "",
         "![ratios](cpu.svg)",
         "",
-        head,
-        *whole,
+        HEAD,
+        *whole.lines,
         "",
         "Peak memory of training (whole processes; ours includes writing the model and the optimiser's state at the end):",
         "",
@@ -234,7 +269,8 @@ def main(report):
         *(f"| {arch} | {m[0] / 2**20:.0f} MiB | {min(m[1:]) / 2**20:.0f} MiB | {m[0] / min(m[1:]):.2f} | "
           f"{1 / t:.2f} {'met' if m[0] / min(m[1:]) <= 1 / t else '**missed**'} |" for arch, m, t in memories),
         "",
-        "Cost of the reweighting step, every sample correct, in forward passes (hard negative mining: one, and a sort):",
+        "Cost of the reweighting step, every sample correct, in runs of `evaluate` on the same samples (what hard negative mining",
+        "needs, beside a sort):",
         "",
         "| network | four stages (target 4.6) | audit (target 3.4) |",
         "|---|---|---|",
@@ -244,12 +280,12 @@ def main(report):
         "",
         "Single convolutions:",
         "",
-        head,
-        *lines,
+        HEAD,
+        *operators.lines,
         "",
     ]
     Path(report).write_text("\n".join(text))
-    plot(ratios, Path(report).with_suffix(".svg"))
+    plot(whole.ratios | operators.ratios, Path(report).with_suffix(".svg"))
 
 
 def processor():
@@ -259,4 +295,4 @@ def processor():
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    without_avx512(sys.argv[1]) if sys.argv[2:] == ["avx2"] else main(sys.argv[1])

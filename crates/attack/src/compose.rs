@@ -1,5 +1,6 @@
 use candle_core::Tensor;
 use ops::bits;
+use rayon::prelude::*;
 
 use crate::Result;
 
@@ -90,10 +91,10 @@ pub fn compose_batch(
     let length = channels * height * width;
     let pixels = x.flatten_all()?.to_vec1::<f32>()?;
     let mut perturbed = vec![0f32; pixels.len()];
-    let images = pixels.chunks_exact(length).zip(perturbed.chunks_exact_mut(length));
-    for ((x, out), (&direction, map)) in images.zip(directions.iter().zip(maps)) {
-        compose(x, direction, map, epsilon, out);
-    }
+    (pixels.par_chunks_exact(length))
+        .zip(perturbed.par_chunks_exact_mut(length))
+        .zip(directions.par_iter().zip(maps))
+        .for_each(|((x, out), (&direction, map))| compose(x, direction, map, epsilon, out));
     Ok(Tensor::from_vec(perturbed, x.shape(), x.device())?)
 }
 

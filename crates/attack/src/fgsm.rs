@@ -1,6 +1,7 @@
 use candle_core::Tensor;
 use models::{Mode, Network};
 use ops::{Node, bits};
+use rayon::prelude::*;
 
 use crate::{Error, Result, Target, logit_gradient};
 
@@ -49,14 +50,17 @@ pub fn fgsm(net: &Network, images: &Tensor, target: Target<'_>) -> Result<Vec<Ve
 /// ```
 pub fn signs(gradient: &[f32], images: usize) -> Result<Vec<Vec<u8>>> {
     let components = gradient.len() / images.max(1);
-    let mut signs = Vec::with_capacity(images);
-    for (position, image) in gradient.chunks_exact(components.max(1)).enumerate() {
-        if let Some(&found) = image.iter().find(|component| !component.is_finite()) {
-            return Err(Error::NotFinite { position, found });
-        }
-        signs.push(bits::pack_signs(image));
-    }
-    Ok(signs)
+    let images = gradient.par_chunks_exact(components.max(1)).enumerate();
+    let signs: Vec<Result<Vec<u8>>> = images
+        .map(|(position, image)| {
+            match image.iter().find(|component| !component.is_finite()) {
+                Some(&found) => Err(Error::NotFinite { position, found }),
+                None => Ok(bits::pack_signs(image)),
+            }
+        })
+        .collect();
+    // of several errors the first
+    signs.into_iter().collect()
 }
 
 /// The gradient by the pixels, up to a positive factor an image; `[B, 3, H, W]`.
@@ -70,5 +74,5 @@ fn gradient(net: &Network, images: &Tensor, target: Target<'_>) -> Result<Vec<f3
     let c = Tensor::from_vec(c, (batch, classes), logits.device())?;
     let gradients = logits.backward(&c)?;
     let gradient = gradients.get(images).expect("the logits depend on the images");
-    Ok(gradient.flatten_all()?.to_vec1::<f32>()?)
+    Ok(ops::row_major(gradient)?.flatten_all()?.to_vec1::<f32>()?)
 }

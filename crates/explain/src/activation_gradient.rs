@@ -28,8 +28,8 @@ pub(crate) fn activation_gradient(
     let chosen = Tensor::from_vec(chosen, (batch, classes), subject.activation.device())?;
     let gradient = subject.gradient_at_tap(&chosen)?;
     Ok(ActivationGradient {
-        activation: subject.activation.flatten_all()?.to_vec1()?,
-        gradient: gradient.flatten_all()?.to_vec1()?,
+        activation: ops::row_major(&subject.activation)?.flatten_all()?.to_vec1()?,
+        gradient: ops::row_major(&gradient)?.flatten_all()?.to_vec1()?,
         shape: [channels, height, width],
     })
 }

@@ -1,3 +1,5 @@
+use rayon::prelude::*;
+
 use crate::{Raw, activation_gradient::ActivationGradient};
 
 /// A class activation map of each image: its channels summed by a weight each.
@@ -5,14 +7,15 @@ use crate::{Raw, activation_gradient::ActivationGradient};
 /// ```text
 /// map = Σ_c w_c A_c,    w_c = weight(A_c, G_c)
 /// ```
-pub(crate) fn cam(at: &ActivationGradient, weight: impl Fn(&[f32], &[f32]) -> f32) -> Raw {
+pub(crate) fn cam(
+    at: &ActivationGradient,
+    weight: impl Fn(&[f32], &[f32]) -> f32 + Sync,
+) -> Raw {
     let [channels, height, width] = at.shape;
     let area = height * width;
-    let images = at.activation.chunks_exact(channels * area);
-    let gradients = at.gradient.chunks_exact(channels * area);
-
-    let mut values = Vec::with_capacity(images.len() * area);
-    for (activation, gradient) in images.zip(gradients) {
+    let images = at.activation.par_chunks_exact(channels * area);
+    let gradients = at.gradient.par_chunks_exact(channels * area);
+    let maps = images.zip(gradients).map(|(activation, gradient)| {
         let mut map = vec![0f32; area];
         for (a, g) in activation.chunks_exact(area).zip(gradient.chunks_exact(area)) {
             let w = weight(a, g);
@@ -20,8 +23,9 @@ pub(crate) fn cam(at: &ActivationGradient, weight: impl Fn(&[f32], &[f32]) -> f3
                 *sum += w * a;
             }
         }
-        values.extend(map);
-    }
+        map
+    });
+    let values = maps.collect::<Vec<_>>().concat();
     Raw { values, height, width }
 }
 

@@ -16,10 +16,12 @@ pub struct Subject<'a> {
     /// The network's activation at the tap, `[B, C, h, w]`; it leads back to the pixels if
     /// they were a variable.
     pub activation: Node,
+    /// Those of the rest of the network, which lead back to the activation as a variable.
+    logits: Node,
 }
 
 impl<'a> Subject<'a> {
-    /// Runs the network up to the tap.
+    /// Runs the network.
     ///
     /// # Shapes
     ///
@@ -35,18 +37,22 @@ impl<'a> Subject<'a> {
             let found = activation.dims().to_vec();
             return Err(Error::NoPlaces { tap: tap.name().to_owned(), found });
         }
-        Ok(Self { network, tap, activation })
+        Self::at(network, tap, activation)
     }
 
-    /// Runs the rest of the network: the logits, `[B, K]`.
+    /// Runs the rest of the network, once for predictions and gradients.
+    fn at(network: &'a Network, tap: &'a Tap, activation: Node) -> Result<Self> {
+        let logits = network.head(&Node::variable(&activation), tap, Mode::Eval)?;
+        Ok(Self { network, tap, activation, logits })
+    }
+
+    /// The logits, `[B, K]`.
     ///
     /// # Errors
     ///
-    /// If the network does not compute.
+    /// If they cannot be read.
     pub fn logits(&self) -> Result<Vec<f32>> {
-        let activation = Node::from(self.activation.tensor());
-        let logits = self.network.head(&activation, self.tap, Mode::Eval)?;
-        Ok(logits.flatten_all()?.to_vec1()?)
+        Ok(self.logits.flatten_all()?.to_vec1()?)
     }
 
     /// The images in these rows, which may repeat: several targets of one image, say. Their
@@ -54,10 +60,9 @@ impl<'a> Subject<'a> {
     ///
     /// # Errors
     ///
-    /// If there is no such row.
+    /// If there is no such row, or if the network does not compute.
     pub fn select(&self, rows: &[u32]) -> Result<Self> {
-        let activation = self.activation.rows(rows)?;
-        Ok(Self { network: self.network, tap: self.tap, activation })
+        Self::at(self.network, self.tap, self.activation.rows(rows)?)
     }
 
     /// The gradients of `Σ gradient ∘ logits` of the images in these rows, by the variable
@@ -73,7 +78,8 @@ impl<'a> Subject<'a> {
     /// If there is no such row, if the gradient has another shape, or if the network does
     /// not compute.
     pub fn backward(self, rows: &[u32], gradient: &Tensor) -> Result<Gradients> {
-        let at_tap = self.select(rows)?.gradient_at_tap(gradient)?;
+        let gradients = self.logits.backward_rows(rows, gradient)?;
+        let at_tap = of_activation(&gradients, &self.activation);
         Ok(self.activation.backward_rows(rows, &at_tap)?)
     }
 
@@ -82,10 +88,11 @@ impl<'a> Subject<'a> {
     /// In evaluation mode an image's logits depend on its own activation alone, so that one
     /// pass serves the batch. The gradients of parameters are not computed.
     pub(crate) fn gradient_at_tap(&self, gradient: &Tensor) -> Result<Tensor> {
-        let activation = Node::variable(&self.activation);
-        let logits = self.network.head(&activation, self.tap, Mode::Eval)?;
-        let gradients = logits.backward(gradient)?;
-        let gradient = gradients.get(&self.activation);
-        Ok(gradient.expect("the logits depend on the activation").clone())
+        let gradients = self.logits.clone().backward(gradient)?;
+        Ok(of_activation(&gradients, &self.activation))
     }
+}
+
+fn of_activation(gradients: &Gradients, activation: &Node) -> Tensor {
+    gradients.get(activation).expect("the logits depend on the activation").clone()
 }

@@ -56,14 +56,17 @@ impl WithSimd for Combine<'_> {
             for row in [a, b, c, d] {
                 prefetch(core::ptr::from_ref(row).cast::<f32>().wrapping_add(ahead));
             }
-            *u = simd.mul_add_e_f32s(f0, *a, *u);
-            *v = simd.mul_add_e_f32s(g0, *a, *v);
-            *u = simd.mul_add_e_f32s(f1, *b, *u);
-            *v = simd.mul_add_e_f32s(g1, *b, *v);
-            *u = simd.mul_add_e_f32s(f2, *c, *u);
-            *v = simd.mul_add_e_f32s(g2, *c, *v);
-            *u = simd.mul_add_e_f32s(f3, *d, *u);
-            *v = simd.mul_add_e_f32s(g3, *d, *v);
+            // sums of their own: those behind the references would be stored at every step
+            let (mut p, mut q) = (*u, *v);
+            p = simd.mul_add_e_f32s(f0, *a, p);
+            q = simd.mul_add_e_f32s(g0, *a, q);
+            p = simd.mul_add_e_f32s(f1, *b, p);
+            q = simd.mul_add_e_f32s(g1, *b, q);
+            p = simd.mul_add_e_f32s(f2, *c, p);
+            q = simd.mul_add_e_f32s(g2, *c, q);
+            p = simd.mul_add_e_f32s(f3, *d, p);
+            q = simd.mul_add_e_f32s(g3, *d, q);
+            (*u, *v) = (p, q);
         }
         for i in 0..u.len() {
             let values = [a[i], b[i], c[i], d[i]];

@@ -9,7 +9,7 @@
 use pulp::{Simd, WithSimd};
 
 use crate::{
-    conv::kernel::load,
+    conv::vectors::load,
     simd::{dispatch, prefetch},
 };
 

@@ -46,3 +46,4 @@ pub use loss::{bce_with_logits, cross_entropy};
 pub use node::{Gradients, Node};
 pub use normalize::normalize;
 pub use pool::{Pool2d, adaptive_avg_pool2d, avg_pool2d, max_pool2d};
+pub use storage::row_major;

@@ -78,6 +78,11 @@ fn bytes_of(size: usize) -> usize {
     (LARGE << octave) / STEPS * (size % STEPS + STEPS + 1)
 }
 
+/// What a block begins with.
+fn header(block: *mut u8) -> *mut Header {
+    block.cast()
+}
+
 impl State {
     /// A block of memory for `bytes`, and whether nobody has written to it before.
     fn take(&mut self, bytes: usize) -> Option<(*mut Header, bool)> {
@@ -95,7 +100,7 @@ impl State {
             self.rest = chunk(bytes.max(CHUNK)).or_else(|| chunk(bytes))?;
         }
         let (first, left) = self.rest;
-        let block = first.cast::<Header>();
+        let block = header(first);
         // SAFETY: the chunk has so many bytes, and blocks are whole cache lines.
         unsafe {
             block.write(Header { size, next: ptr::null_mut() });
@@ -206,7 +211,7 @@ unsafe impl GlobalAlloc for Kept {
         }
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: it was taken with its header before it.
-        unsafe { state.give(memory.sub(HEADER).cast()) };
+        unsafe { state.give(header(memory.sub(HEADER))) };
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
@@ -217,7 +222,7 @@ unsafe impl GlobalAlloc for Kept {
             match (is_kept(layout), is_kept(wanted)) {
                 (false, false) => return System.realloc(memory, layout, size),
                 (true, true) => {
-                    let block = memory.sub(HEADER).cast::<Header>();
+                    let block = header(memory.sub(HEADER));
                     if size + HEADER <= bytes_of((*block).size) {
                         return memory;
                     }

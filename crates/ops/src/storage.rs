@@ -88,12 +88,24 @@ pub(crate) fn dense(tensor: &Tensor) -> Result<Tensor> {
     self::tensor(values, (batch, channels, height, width))
 }
 
-/// The same tensor, its values copied only if it is not row-major.
+/// The same tensor in the order of its shape, its values copied only if they do not lie so.
+///
+/// [`Tensor::contiguous`] does the same, value by value.
 ///
 /// # Errors
 ///
 /// If it is not f32 on the CPU.
-pub(crate) fn row_major(tensor: &Tensor) -> Result<Tensor> {
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+///
+/// // 1 x 2 pixels of two channels, pixel by pixel
+/// let x = Tensor::new(&[[[[1f32, 2.0], [3.0, 4.0]]]], &Device::Cpu)?.permute((0, 3, 1, 2))?;
+/// let planes = ops::row_major(&x)?.flatten_all()?.to_vec1::<f32>()?;
+/// assert_eq!(planes, [1.0, 3.0, 2.0, 4.0]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn row_major(tensor: &Tensor) -> Result<Tensor> {
     expect_f32(tensor)?;
     let &[batch, channels, height, width] = tensor.dims() else {
         return tensor.contiguous();

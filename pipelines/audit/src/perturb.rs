@@ -5,6 +5,7 @@ use artifact::{Labels, Pack};
 use attack::{Direction, Target};
 use candle_core::Tensor;
 use explain::{Explanation, Status, Subject};
+use rayon::prelude::*;
 
 use crate::audit::Audit;
 
@@ -57,7 +58,7 @@ impl Audit<'_> {
         let rows: Vec<u32> = correct.positions.iter().map(|&i| i as u32).collect();
         let gradients = subject.backward(&rows, &gradient)?;
         let gradient = gradients.get(images).expect("the logits depend on the images");
-        let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
+        let gradient = ops::row_major(gradient)?.flatten_all()?.to_vec1::<f32>()?;
         attack::signs(&gradient, correct.rows.len()).map_err(|error| match error {
             attack::Error::NotFinite { position, found } => {
                 let (model, data) = (self.model.display(), self.pack.path.display());
@@ -84,7 +85,7 @@ impl Audit<'_> {
             let ok = clean.status[i] == Status::Ok;
             explain::protection(clean.map(i), ok, native, size)
         };
-        let maps: Vec<Vec<f32>> = correct.positions.iter().map(protection).collect();
+        let maps: Vec<Vec<f32>> = correct.positions.par_iter().map(protection).collect();
         let directions: Vec<_> =
             signs.iter().map(|signs| Direction::Signs(signs)).collect();
         let x = performer::image_batch(self.pack, &correct.rows)?;

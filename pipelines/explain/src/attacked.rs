@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::ensure;
 use artifact::{Direction, Maps, MapsMeta, Pack, Perturbations};
 use candle_core::Tensor;
+use rayon::prelude::*;
 
 /// What maps and perturbations must be of.
 pub(crate) struct Of<'a> {
@@ -85,16 +86,20 @@ impl Attacked {
     /// These images under attack, Eq. (1); `[B, 3, H, W]`.
     pub(crate) fn images(&self, pack: &Pack, images: &[usize]) -> anyhow::Result<Tensor> {
         let size = (pack.height(), pack.width());
-        let (mut directions, mut maps) = (Vec::new(), Vec::new());
-        for &image in images {
-            let Row { clean, direction, .. } = self.joined[image];
-            directions.push(match self.perturbations.direction(direction) {
+        let rows = || images.iter().map(|&image| &self.joined[image]);
+        let directions: Vec<_> = rows()
+            .map(|row| match self.perturbations.direction(row.direction) {
                 Direction::Signs(signs) => attack::Direction::Signs(signs),
                 Direction::Delta(delta) => attack::Direction::Delta(delta),
-            });
-            let (map, ok) = (self.clean.map(clean), self.clean.status[clean] == 0);
-            maps.push(explain::protection(map, ok, self.map_size(), size));
-        }
+            })
+            .collect();
+        let maps: Vec<_> = rows()
+            .map(|row| (self.clean.map(row.clean), self.clean.status[row.clean] == 0))
+            .collect();
+        let protection = |&(map, ok): &(&[f32], bool)| {
+            explain::protection(map, ok, self.map_size(), size)
+        };
+        let maps: Vec<Vec<f32>> = maps.par_iter().map(protection).collect();
         let x = performer::image_batch(pack, &self.rows(images))?;
         Ok(attack::compose_batch(&x, &directions, &maps, self.step)?)
     }

@@ -12,8 +12,8 @@ use pulp::{Simd, WithSimd};
 
 use super::{
     epilogue::Epilogue,
-    kernel::{load_some, store_some},
     lattice::{Lattice, Position, Tap},
+    vectors::{load_some, store_some},
 };
 use crate::simd::dispatch;
 

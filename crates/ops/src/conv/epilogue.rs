@@ -8,7 +8,7 @@
 
 use pulp::Simd;
 
-use super::kernel::load_some;
+use super::vectors::load_some;
 use crate::activation::Bounds;
 
 /// `clip(sum * scale[channel] + shift[channel] + added)`, rounded after each step.

@@ -19,10 +19,11 @@ use rayon::prelude::*;
 use super::{
     epilogue::Epilogue,
     geometry::{Axis, Geometry},
-    kernel::{Block, LANES, Product, Rows, multiply},
+    kernel::{Block, Product, Rows, multiply},
     lattice::{Lattice, Position, Tap},
     panels::Weights,
     scratch::Scratch,
+    vectors::LANES,
     winograd_kernel::{FREQUENCIES, Gather, Spread, transform_inputs, transform_outputs},
     winograd_transform::{ELEMENTS, transform_weights},
 };

@@ -10,7 +10,7 @@ use pulp::{Simd, WithSimd};
 
 use super::{
     epilogue::Epilogue,
-    kernel::{LANES, load, load_some, store, store_some},
+    vectors::{LANES, load, load_some, store, store_some},
 };
 use crate::simd::dispatch;
 

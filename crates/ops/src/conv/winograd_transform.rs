@@ -9,7 +9,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::{
-    kernel::{LANES, load, load_some, store},
+    vectors::{LANES, load, load_some, store},
     winograd_kernel::FREQUENCIES,
 };
 use crate::simd::dispatch;

@@ -14,9 +14,10 @@ use rayon::prelude::*;
 
 use super::{
     geometry::Geometry,
-    kernel::{Block, LANES, Product, Rows, multiply, pack},
+    kernel::{Block, Product, Rows, multiply, pack},
     lattice::Lattice,
     scratch::Scratch,
+    vectors::LANES,
     winograd::{self, Tiles, pitch},
     winograd_kernel::{FREQUENCIES, Spread, transform_gradients, transform_inputs},
     winograd_transform::{ELEMENTS, transform_weights_back},
