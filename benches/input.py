@@ -9,7 +9,7 @@ from cpu import BIN, ours, run
 from PIL import Image
 from race import Worker, spread
 
-COUNT, SIZE, TURNS = 600, (500, 375), 7
+COUNT, SIZE, TURNS = 2000, (500, 375), 5
 
 
 def photographs(folder):
