@@ -170,9 +170,7 @@ impl Sizes {
         for start in (0..outputs).step_by(SUMMED) {
             part.fill(0.0);
             for o in (start..outputs.min(start + SUMMED)).step_by(TAKEN) {
-                let row = |k: usize| {
-                    &w[(o + k).min(outputs - 1) * inputs..][columns.start..columns.end]
-                };
+                let row = |k: usize| row(w, inputs, o + k, &columns);
                 let taken = core::array::from_fn(row);
                 let pairs = part.chunks_exact_mut(TAKING * columns.len());
                 for (n, part) in (0..rows).step_by(TAKING).zip(pairs) {
@@ -201,9 +199,7 @@ impl Sizes {
             for start in (0..inputs).step_by(COLUMNS) {
                 let columns = start..(start + COLUMNS).min(inputs);
                 for n in (0..rows).step_by(TAKEN) {
-                    let row = |k: usize| {
-                        &x[(n + k).min(rows - 1) * inputs..][columns.start..columns.end]
-                    };
+                    let row = |k: usize| row(x, inputs, n + k, &columns);
                     let at = (pair * TAKING, n);
                     let factors = factors((outputs, rows), at, |o, n| dy[n * outputs + o]);
                     let sums = (&mut first[columns.clone()], &mut second[columns.clone()]);
@@ -223,6 +219,18 @@ impl Sizes {
         }
         sums.into_iter().map(|sum| sum as f32).collect()
     }
+}
+
+/// Some columns of a row of a matrix, and zeros behind its last.
+fn row<'a>(
+    matrix: &'a [f32],
+    width: usize,
+    number: usize,
+    columns: &Range<usize>,
+) -> &'a [f32] {
+    static ZEROS: [f32; COLUMNS] = [0.0; COLUMNS];
+    let row = matrix.get(number * width..).filter(|rest| !rest.is_empty());
+    row.map_or(&ZEROS[..columns.len()], |row| &row[columns.start..columns.end])
 }
 
 /// The factors of a block of [`combine`], and zeros beyond the last row and column.

@@ -134,3 +134,13 @@ fn shapes_that_do_not_fit_are_named() -> Result<()> {
     assert!(error.contains("input [2, 3] and weights [4, 5] do not fit"), "{error}");
     Ok(())
 }
+
+#[test]
+fn what_is_infinite_stays_in_its_place() -> Result<()> {
+    // one output and one row: the blocks of the gradients are filled up with what is not there
+    let (w, x) = (vec![f32::INFINITY, 1.0], vec![f32::INFINITY, 2.0]);
+    let [_, dx, dw, _] = run((1, 2, 1), [x, w, vec![0.0], vec![3.0]])?;
+    assert_eq!(dx, [f32::INFINITY, 3.0]);
+    assert_eq!(dw, [f32::INFINITY, 6.0]);
+    Ok(())
+}
