@@ -65,7 +65,7 @@ fn block<S: Simd, const M: usize, const N: usize>(
             let mut a = [simd.splat_f32s(0.0); M];
             for (a, left) in a.iter_mut().zip(&left) {
                 *a = load::<S>(left.as_ptr().add(p));
-                // what stands behind these rows is read next
+                // of rows that are longer, what stands behind is read next
                 prefetch(left.as_ptr().wrapping_add(len + p));
             }
             for (j, right) in right.iter().enumerate() {

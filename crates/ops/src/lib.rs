@@ -8,7 +8,7 @@
 //! - A result does not depend on the number of threads, and in evaluation mode a
 //!   sample's result does not depend on the batch it is in.
 //! - Images and features, `[N, C, H, W]`, lie with their channels last:
-//!   [`candle_core::Tensor::contiguous`] brings a result into the order of its shape.
+//!   [`row_major`] brings a result into the order of its shape.
 //! - An argument that is not f32 or not on the CPU is an error.
 //!
 //! Beside them, [`bits`], [`resize`] and [`softmax`] are functions of plain slices.

@@ -1,6 +1,6 @@
 //! The fully connected layer.
 
-#![expect(unsafe_code, reason = "matrix products through pointers")]
+#![expect(unsafe_code, reason = "tasks write disjoint results of one output")]
 
 use core::ops::Range;
 
@@ -161,8 +161,8 @@ impl Sizes {
         }
     }
 
-    /// Some columns of `dy w`, and a row of zeros behind an odd number of rows: the sums of a few
-    /// outputs, and their sum.
+    /// Some columns of `dy w`, summed a few outputs at a time. Behind an odd number of rows stands
+    /// a row of zeros.
     fn combined(&self, dy: &[f32], w: &[f32], columns: Range<usize>) -> Vec<f32> {
         let &Self { rows, inputs, outputs } = self;
         let mut sums = vec![0.0; rows.next_multiple_of(TAKING) * columns.len()];

@@ -31,6 +31,10 @@ const PAGE: usize = 1 << 21;
 /// The system's allocator, except that blocks from 128 KiB on are kept for later requests when
 /// they are freed, begin with a cache line, and lie in large pages where the kernel has them.
 ///
+/// No block is given back to the kernel or joined with another: the process keeps the most that
+/// it needed at any one time of each size. After a `fork` beside other threads the child must not
+/// allocate large blocks.
+///
 /// For a program that computes:
 ///
 /// ```
@@ -87,26 +91,43 @@ impl State {
     /// A block of memory for `bytes`, and whether nobody has written to it before.
     fn take(&mut self, bytes: usize) -> Option<(*mut Header, bool)> {
         let size = size_of(bytes);
-        for free in self.free.iter_mut().skip(size).take(STEPS) {
-            let block = *free;
-            if !block.is_null() {
-                // SAFETY: a free block begins with its header.
-                *free = unsafe { (*block).next };
-                return Some((block, false));
-            }
+        if let Some(block) = self.take_free(size, STEPS) {
+            return Some((block, false));
         }
-        let bytes = bytes_of(size);
+        match self.cut(bytes_of(size)) {
+            Some(first) => {
+                let block = header(first);
+                // SAFETY: it has so many bytes, and blocks are whole cache lines.
+                unsafe { block.write(Header { size, next: ptr::null_mut() }) };
+                Some((block, true))
+            }
+            // the kernel has no more: rather too large a block than none
+            None => Some((self.take_free(size, SIZES)?, false)),
+        }
+    }
+
+    /// A free block of the smallest of `count` sizes from `size` on that has one.
+    fn take_free(&mut self, size: usize, count: usize) -> Option<*mut Header> {
+        let mut free = self.free.iter_mut().skip(size).take(count);
+        let first = free.find(|first| !first.is_null())?;
+        let block = *first;
+        // SAFETY: a free block begins with its header.
+        *first = unsafe { (*block).next };
+        Some(block)
+    }
+
+    /// Memory that was never used.
+    fn cut(&mut self, bytes: usize) -> Option<*mut u8> {
+        if bytes >= CHUNK {
+            return Some(chunk(bytes)?.0);
+        }
         if self.rest.1 < bytes {
-            self.rest = chunk(bytes.max(CHUNK)).or_else(|| chunk(bytes))?;
+            self.rest = chunk(CHUNK).or_else(|| chunk(bytes))?;
         }
         let (first, left) = self.rest;
-        let block = header(first);
-        // SAFETY: the chunk has so many bytes, and blocks are whole cache lines.
-        unsafe {
-            block.write(Header { size, next: ptr::null_mut() });
-            self.rest = (first.add(bytes), left - bytes);
-        }
-        Some((block, true))
+        // SAFETY: the chunk has so many bytes.
+        self.rest = (unsafe { first.add(bytes) }, left - bytes);
+        Some(first)
     }
 
     /// # Safety
@@ -223,7 +244,9 @@ unsafe impl GlobalAlloc for Kept {
                 (false, false) => return System.realloc(memory, layout, size),
                 (true, true) => {
                     let block = header(memory.sub(HEADER));
-                    if size + HEADER <= bytes_of((*block).size) {
+                    // what shrinks much moves: it would hold a large block for little
+                    let found = bytes_of((*block).size);
+                    if (found / 2..=found).contains(&(size + HEADER)) {
                         return memory;
                     }
                 }
@@ -298,6 +321,43 @@ mod tests {
                 assert_eq!(memory.read(), 42);
             }
             kept.dealloc(memory, layout(100));
+            // the block that shrank was left
+            let last = kept.alloc(layout(1 << 29));
+            let place = last.addr();
+            let little = kept.realloc(last, layout(1 << 29), LARGE);
+            assert_ne!(little.addr(), place);
+            assert_eq!(kept.alloc(layout(1 << 29)).addr(), place);
+            // beyond a cache line it is the system's
+            let page = Layout::from_size_align(LARGE, 4096).unwrap();
+            let memory = kept.alloc_zeroed(page);
+            assert_eq!((memory.align_offset(4096), memory.add(LARGE - 1).read()), (0, 0));
+            kept.dealloc(memory, page);
         }
+    }
+
+    #[test]
+    fn threads_do_not_share_blocks() {
+        let kept = Kept::new();
+        std::thread::scope(|scope| {
+            for own in 1..=4u8 {
+                let kept = &kept;
+                scope.spawn(move || {
+                    for i in 0..200 {
+                        let layout = layout(LARGE + i * 1000);
+                        // SAFETY: the block is written inside of its layout and freed once.
+                        unsafe {
+                            let memory = kept.alloc_zeroed(layout);
+                            assert_eq!(memory.add(layout.size() - 1).read(), 0);
+                            memory.write_bytes(own, layout.size());
+                            std::thread::yield_now();
+                            assert!(
+                                (0..layout.size()).all(|i| memory.add(i).read() == own)
+                            );
+                            kept.dealloc(memory, layout);
+                        }
+                    }
+                });
+            }
+        });
     }
 }

@@ -203,10 +203,6 @@ pub(super) struct Gather<'a> {
 ///
 /// `out` has room for these pixels, and nobody else touches these channels of them.
 pub(super) unsafe fn transform_outputs(sums: &Gather<'_>) {
-    let last = (FREQUENCIES - 1) * sums.pitches.1
-        + sums.tiles.len().saturating_sub(1) * sums.pitches.0
-        + sums.columns.next_multiple_of(LANES);
-    assert!(last <= sums.sums.len(), "all frequencies of all tiles");
     dispatch(Outputs(sums));
 }
 
@@ -218,10 +214,14 @@ impl WithSimd for Outputs<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self(sums) = self;
+        let last = (FREQUENCIES - 1) * sums.pitches.1
+            + sums.tiles.len().saturating_sub(1) * sums.pitches.0
+            + sums.columns.next_multiple_of(S::F32_LANES);
+        assert!(last <= sums.sums.len(), "all frequencies of all tiles");
         for (i, tile) in sums.tiles.iter().enumerate() {
             for column in (0..sums.columns).step_by(S::F32_LANES) {
                 let lanes = (sums.columns - column).min(S::F32_LANES);
-                // SAFETY: `transform_outputs` has checked the end; its caller promises the room.
+                // SAFETY: the end was checked; the caller of `transform_outputs` promises the room.
                 unsafe {
                     let from = sums.sums.as_ptr().add(i * sums.pitches.0 + column);
                     let corners = corners(simd, from, sums.pitches.1);

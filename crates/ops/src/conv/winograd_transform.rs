@@ -20,7 +20,6 @@ pub(super) const ELEMENTS: usize = 9;
 /// `G w G^T` of many kernels side by side: `w [element][kernel]` to `[frequency][kernel]`,
 /// `pitch` values from one element, and from one frequency, to the next.
 pub(super) fn transform_weights(w: &[f32], out: &mut [f32], pitch: usize) {
-    assert!(pitch.is_multiple_of(LANES), "whole vectors");
     assert!(
         w.len() >= ELEMENTS * pitch && out.len() >= FREQUENCIES * pitch,
         "room for all"

@@ -12,7 +12,7 @@ pub struct Gradients(HashMap<TensorId, Tensor>);
 
 impl Gradients {
     /// The gradient of this variable; none if the result does not depend on it. Its values may
-    /// lie in another order than the shape says: [`Tensor::contiguous`] brings them into it.
+    /// lie in another order than the shape says: [`crate::row_major`] brings them into it.
     pub fn get(&self, variable: &Tensor) -> Option<&Tensor> {
         self.0.get(&variable.id())
     }
