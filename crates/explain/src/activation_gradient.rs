@@ -19,16 +19,16 @@ pub(crate) fn activation_gradient(
     subject: &Subject<'_>,
     target: &[i64],
 ) -> Result<ActivationGradient> {
-    let (batch, channels, height, width) = subject.activation.dims4()?;
+    let (batch, channels, height, width) = subject.activation().dims4()?;
     let classes = subject.network.classes();
     let mut chosen = vec![0f32; batch * classes];
     for (row, &class) in chosen.chunks_exact_mut(classes).zip(target) {
         row[class as usize] = 1.0;
     }
-    let chosen = Tensor::from_vec(chosen, (batch, classes), subject.activation.device())?;
+    let chosen = Tensor::from_vec(chosen, (batch, classes), subject.activation().device())?;
     let gradient = subject.gradient_at_tap(&chosen)?;
     Ok(ActivationGradient {
-        activation: ops::row_major(&subject.activation)?.flatten_all()?.to_vec1()?,
+        activation: ops::row_major(subject.activation())?.flatten_all()?.to_vec1()?,
         gradient: ops::row_major(&gradient)?.flatten_all()?.to_vec1()?,
         shape: [channels, height, width],
     })

@@ -13,10 +13,9 @@ pub struct Subject<'a> {
     pub network: &'a Network,
     /// Where it is split.
     pub tap: &'a Tap,
-    /// The network's activation at the tap, `[B, C, h, w]`; it leads back to the pixels if
-    /// they were a variable.
-    pub activation: Node,
-    /// Those of the rest of the network, which lead back to the activation as a variable.
+    activation: Node,
+    /// The logits, `[B, K]`, which lead back to the activation as a variable: what is computed
+    /// behind the tap is kept as long as this.
     logits: Node,
 }
 
@@ -44,6 +43,12 @@ impl<'a> Subject<'a> {
     fn at(network: &'a Network, tap: &'a Tap, activation: Node) -> Result<Self> {
         let logits = network.head(&Node::variable(&activation), tap, Mode::Eval)?;
         Ok(Self { network, tap, activation, logits })
+    }
+
+    /// The network's activation at the tap, `[B, C, h, w]`; it leads back to the pixels if
+    /// they were a variable.
+    pub fn activation(&self) -> &Node {
+        &self.activation
     }
 
     /// The logits, `[B, K]`.

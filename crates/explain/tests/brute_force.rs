@@ -71,12 +71,12 @@ fn at_an_earlier_layer_it_is_what_central_differences_give() {
     let network = network();
     let tap = network.resolve_tap(Some("layer3.1")).unwrap();
     let subject = Subject::new(&network, &tap, &Node::from(&images())).unwrap();
-    let (_, channels, height, width) = subject.activation.dims4().unwrap();
+    let (_, channels, height, width) = subject.activation().dims4().unwrap();
     let area = height * width;
 
     // the activation of each image, `channels` times over with one channel raised in each
     let logits = |image: usize, step: f32| -> Vec<Vec<f32>> {
-        let activation = subject.activation.narrow(0, image, 1).unwrap();
+        let activation = subject.activation().narrow(0, image, 1).unwrap();
         let raised: Vec<f32> = (0..channels * channels * area)
             .map(|i| if i / area / channels == i / area % channels { step } else { 0.0 })
             .collect();
@@ -86,7 +86,7 @@ fn at_an_earlier_layer_it_is_what_central_differences_give() {
         network.head(&raised, &tap, Mode::Eval).unwrap().to_vec2().unwrap()
     };
     let activation: Vec<Vec<Vec<f32>>> =
-        subject.activation.flatten_from(2).unwrap().to_vec3().unwrap();
+        subject.activation().flatten_from(2).unwrap().to_vec3().unwrap();
 
     let mut brute = Vec::new();
     for (image, target) in TARGET.into_iter().enumerate() {
