@@ -121,6 +121,14 @@ fn a_gradient_that_is_not_finite_is_said_of_its_image() {
 }
 
 #[test]
+fn of_several_that_are_not_finite_the_first_is_said() {
+    let mut gradient = vec![1.0; 8 * 3];
+    gradient[3..].fill(f32::INFINITY);
+    let error = attack::signs(&gradient, 8).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { position: 1, .. }), "{error}");
+}
+
+#[test]
 fn labels_that_do_not_fit_are_refused() {
     let net = network(4);
     let refusal = |target| fgsm(&net, &images(), target).unwrap_err().to_string();

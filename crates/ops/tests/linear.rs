@@ -33,7 +33,7 @@ fn run(
 #[test]
 fn result_and_gradients_are_those_of_the_definition() -> Result<()> {
     for (rows, inputs, outputs) in
-        [(1, 1, 1), (3, 5, 2), (7, 37, 21), (16, 512, 10), (2, 3000, 33), (9, 6, 600)]
+        [(1, 1, 1), (3, 5, 2), (7, 37, 21), (16, 512, 10), (2, 9001, 33), (9, 6, 600)]
     {
         let arguments = [
             values(rows * inputs, 1),
@@ -72,7 +72,7 @@ fn result_and_gradients_are_those_of_the_definition() -> Result<()> {
 #[test]
 fn the_result_of_a_row_does_not_depend_on_the_others() -> Result<()> {
     for (inputs, outputs) in
-        [(37, 10), (512, 10), (64, 1), (64, 1000), (3000, 20), (2048, 1000), (1, 3)]
+        [(37, 10), (512, 10), (64, 1), (64, 1000), (9001, 20), (2048, 1000), (1, 3)]
     {
         let of = |rows: usize| {
             let row = |len: usize, seed| {
@@ -105,6 +105,26 @@ fn the_result_of_a_row_does_not_depend_on_the_others() -> Result<()> {
         )?;
         assert_eq!(y[61 * outputs..][..outputs], single[0]);
         assert_eq!(dx[61 * inputs..][..inputs], single[1]);
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_depends_on_the_number_of_threads() -> Result<()> {
+    let sizes @ (rows, inputs, outputs) = (7, 1100, 37);
+    let on = |threads: usize| {
+        let arguments = [
+            values(rows * inputs, 1),
+            values(outputs * inputs, 2),
+            values(outputs, 3),
+            values(rows * outputs, 4),
+        ];
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| run(sizes, arguments))
+    };
+    let one = on(1)?;
+    for threads in [2, 5] {
+        assert!(on(threads)? == one, "{threads} threads");
     }
     Ok(())
 }
