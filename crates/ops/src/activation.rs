@@ -102,7 +102,7 @@ pub fn activate(x: &Node, activation: Activation) -> Result<Node> {
     let values = x.dense()?;
     let y = map::map(&storage::read(&values)?, move |x| bounds.clip(x));
     let y = storage::tensor(y, x.shape())?;
-    Ok(Node::of(y.clone(), &[x], Clip { y, bounds }))
+    Ok(Node::of(y.clone(), &[x], Clip((y, bounds))))
 }
 
 /// The gradient of what `bounds` made `y` of.
@@ -113,14 +113,15 @@ pub(crate) fn passed(y: &Tensor, dy: &Tensor, bounds: Bounds) -> Result<Tensor> 
 }
 
 #[derive(Debug)]
-struct Clip {
-    y: Tensor,
-    bounds: Bounds,
-}
+struct Clip((Tensor, Bounds));
 
 impl Operator for Clip {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
-        Ok(vec![Some(passed(&way.rows_of(&self.y)?, dy, self.bounds)?)])
+        Ok(vec![Some(way.pass(self.clipped(), dy)?)])
+    }
+
+    fn clipped(&self) -> Option<&(Tensor, Bounds)> {
+        Some(&self.0)
     }
 }
 

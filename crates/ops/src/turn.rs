@@ -1,5 +1,7 @@
 //! Matrices turned round, so that what was a column is a row.
 
+use crate::simd::prefetch;
+
 /// Rows of values, `pitch` elements from one to the next.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
@@ -9,6 +11,8 @@ pub(crate) struct Matrix<'a> {
 
 /// Rows and columns of a block that is turned in registers.
 const BLOCK: usize = 4;
+/// Values of a cache line.
+const LINE: usize = 16;
 
 impl Matrix<'_> {
     /// Writes the first `rows` values of each column to its place, for as many columns as there
@@ -19,6 +23,13 @@ impl Matrix<'_> {
         // some rows from front to back: memory that is far away is read in its order
         for row in (0..whole).step_by(BLOCK) {
             for (i, places) in blocks.iter().enumerate() {
+                if i.is_multiple_of(LINE / BLOCK) {
+                    // of the next rows, which may be far away
+                    for k in BLOCK..2 * BLOCK {
+                        let at = (row + k) * self.pitch + i * BLOCK;
+                        prefetch(self.values.as_ptr().wrapping_add(at));
+                    }
+                }
                 let block: [[f32; BLOCK]; BLOCK] = core::array::from_fn(|k| {
                     let at = (row + k) * self.pitch + i * BLOCK;
                     *self.values[at..]

@@ -115,11 +115,24 @@ fn a_folded_convolution_is_bit_by_bit_what_its_parts_are() -> Result<()> {
                     let y = ops::conv2d(&x[0], &Node::from(&weight), None, conv)?;
                     ops::batch_norm_eval(&y, &fold, then)
                 })?;
-                assert!(folded == parts, "{activation:?} of {shapes:?}");
+                let name = format!("{activation:?} of {shapes:?}");
+                assert!(folded[0] == parts[0], "{name}");
+                // the scale is multiplied with the weights there, with the gradient here
+                let distance = distance(&folded[1], &parts[1]);
+                assert!(distance < 1e-6, "{name}: the gradients are {distance} apart");
+                assert!(folded[2..] == parts[2..], "{name}: gradient of the shortcut");
             }
         }
     }
     Ok(())
+}
+
+/// The largest difference of two arrays of bits, in units of the largest value.
+fn distance(a: &[u32], b: &[u32]) -> f32 {
+    let pairs = a.iter().zip(b).map(|(a, b)| (f32::from_bits(*a), f32::from_bits(*b)));
+    let largest = |values: &mut dyn Iterator<Item = f32>| values.fold(0f32, f32::max);
+    largest(&mut pairs.clone().map(|(a, b)| (a - b).abs()))
+        / largest(&mut pairs.map(|(a, _)| a.abs()))
 }
 
 #[test]

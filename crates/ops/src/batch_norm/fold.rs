@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor, bail};
 use super::{Then, channel::Pixels};
 use crate::{
     Node,
-    activation::{Bounds, passed},
+    activation::Bounds,
     map,
     node::{Operator, Way},
     storage,
@@ -131,46 +131,28 @@ pub fn batch_norm_eval(x: &Node, fold: &Fold, then: Then<'_>) -> Result<Node> {
 
 /// The way back through `activation(scale x + shift + shortcut)`.
 #[derive(Debug)]
-pub(crate) struct Scaled {
-    pub(crate) scale: Vec<f32>,
+struct Scaled {
+    scale: Vec<f32>,
     /// The result, if an activation made it, and the activation's bounds.
-    pub(crate) clipped: Option<(Tensor, Bounds)>,
-}
-
-impl Scaled {
-    /// The gradient of `x`.
-    pub(crate) fn of_x(&self, dy: &Tensor, way: &Way<'_>) -> Result<Tensor> {
-        let values = storage::read(dy)?;
-        let dx = match &self.clipped {
-            None => {
-                map::per_channel([&values], [&self.scale], move |[d], [scale]| d * scale)
-            }
-            Some((y, bounds)) => {
-                let (y, bounds) = (way.rows_of(y)?, *bounds);
-                let y = storage::read(&y)?;
-                map::per_channel([&y, &values], [&self.scale], move |[y, d], [scale]| {
-                    bounds.pass(y, d) * scale
-                })
-            }
-        };
-        storage::tensor(dx, dy.shape())
-    }
-
-    /// The gradient of the shortcut.
-    pub(crate) fn of_shortcut(&self, dy: &Tensor, way: &Way<'_>) -> Result<Tensor> {
-        match &self.clipped {
-            Some((y, bounds)) => passed(&way.rows_of(y)?, dy, *bounds),
-            None => Ok(dy.clone()),
-        }
-    }
+    clipped: Option<(Tensor, Bounds)>,
 }
 
 impl Operator for Scaled {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
-        let mut gradients = vec![way.wants(0).then(|| self.of_x(dy, way)).transpose()?];
+        let dy = way.pass(self.clipped(), dy)?;
+        let dx = || {
+            let d = storage::read(&dy)?;
+            let dx = map::per_channel([&d], [&self.scale], move |[d], [scale]| d * scale);
+            storage::tensor(dx, dy.shape())
+        };
+        let mut gradients = vec![way.wants(0).then(dx).transpose()?];
         if let Some(shortcut) = way.argument(1) {
-            gradients.push(shortcut.then(|| self.of_shortcut(dy, way)).transpose()?);
+            gradients.push(shortcut.then(|| dy.clone()));
         }
         Ok(gradients)
+    }
+
+    fn clipped(&self) -> Option<&(Tensor, Bounds)> {
+        self.clipped.as_ref()
     }
 }

@@ -129,7 +129,7 @@ pub fn batch_norm(
     let clipped = match then.clipped(&y) {
         None => Clipped::Nothing,
         Some((_, bounds)) if then.shortcut.is_none() => Clipped::OfX(bounds),
-        Some((y, bounds)) => Clipped::Result(y, bounds),
+        Some(clipped) => Clipped::Result(clipped),
     };
     let operator =
         BatchNorm { shape, x: values, gamma: gammas, beta: betas, clipped, channels };

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::channel::{Channel, Pixels};
 use crate::{
-    activation::{Bounds, passed},
+    activation::Bounds,
     map,
     node::{Operator, Way},
     storage, sums,
@@ -66,7 +66,7 @@ pub(super) enum Clipped {
     /// Its bounds: the values come from `x` alone, and are computed again.
     OfX(Bounds),
     /// Its result, and its bounds.
-    Result(Tensor, Bounds),
+    Result((Tensor, Bounds)),
 }
 
 impl BatchNorm {
@@ -123,7 +123,7 @@ impl BatchNorm {
     fn recomputed(&self) -> Option<Bounds> {
         match self.clipped {
             Clipped::OfX(bounds) => Some(bounds),
-            Clipped::Nothing | Clipped::Result(..) => None,
+            Clipped::Nothing | Clipped::Result(_) => None,
         }
     }
 }
@@ -132,10 +132,7 @@ impl Operator for BatchNorm {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         way.expect_all_rows("batch normalisation with the batch's statistics")?;
         // with a shortcut, what the activation passes is the shortcut's gradient too
-        let dy = &match &self.clipped {
-            Clipped::Result(y, bounds) => passed(y, dy, *bounds)?,
-            Clipped::Nothing | Clipped::OfX(_) => dy.clone(),
-        };
+        let dy = &way.pass(self.clipped(), dy)?;
         let (values, x) = (storage::read(dy)?, storage::read(&self.x)?);
         let (gamma, beta) = (storage::read(&self.gamma)?, storage::read(&self.beta)?);
         let (mean, scale) = (means(&self.channels), scales(&self.channels, &gamma));
@@ -155,6 +152,13 @@ impl Operator for BatchNorm {
             gradients.push(shortcut.then(|| dy.clone()));
         }
         Ok(gradients)
+    }
+
+    fn clipped(&self) -> Option<&(Tensor, Bounds)> {
+        match &self.clipped {
+            Clipped::Result(clipped) => Some(clipped),
+            Clipped::Nothing | Clipped::OfX(_) => None,
+        }
     }
 }
 

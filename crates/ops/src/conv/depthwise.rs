@@ -30,20 +30,28 @@ pub(super) fn forward(
 ) -> Vec<f32> {
     let lattice = Lattice::forward(geometry);
     let len = lattice.positions() * geometry.groups;
-    let weights = turned(geometry, w);
+    let (weights, epilogue) = (turned(geometry, w), epilogue.of_result(len));
     let rows = Rows { lattice: &lattice, x, weights: &weights, epilogue };
     // SAFETY: the lattice's pixels are all of the result.
     unsafe { filled(len, |out| rows.write(out)) }
 }
 
-/// `dx[n, c, · s + k d - p] += w[c, k] * dy[n, c]`.
-pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
+/// `dx[n, c, · s + k d - p] += scale[c] * w[c, k] * dy[n, c]`, and what `epilogue` makes of it.
+pub(super) fn backward_data(
+    geometry: &Geometry,
+    dy: &[f32],
+    (w, scale): (&[f32], Option<&[f32]>),
+    epilogue: Epilogue<'_>,
+) -> Vec<f32> {
     let len = geometry.batch * geometry.y.input * geometry.x.input * geometry.groups;
-    let weights = turned(geometry, w);
+    let (mut weights, epilogue) = (turned(geometry, w), epilogue.of_result(len));
+    for of_element in weights.chunks_exact_mut(geometry.groups) {
+        let scaled = of_element.iter_mut().zip(scale.into_iter().flatten());
+        scaled.for_each(|(weight, scale)| *weight *= scale);
+    }
     let fill = |out: Shared<'_>| {
         for lattice in Lattice::backward(geometry, geometry.stride()) {
-            let (lattice, epilogue) = (&lattice, Epilogue::NONE);
-            let rows = Rows { lattice, x: dy, weights: &weights, epilogue };
+            let rows = Rows { lattice: &lattice, x: dy, weights: &weights, epilogue };
             // SAFETY: the lattices are inside the input.
             unsafe { rows.write(out) };
         }

@@ -89,30 +89,48 @@ unsafe fn convolve_some<S: Simd, const N: usize>(
     first: usize,
     out: *mut f32,
 ) {
+    let rest = group.channels % S::F32_LANES;
+    let whole = group.channels - rest;
+    // SAFETY: as the caller promises, of channels that there are.
+    unsafe {
+        for channel in (0..whole).step_by(S::F32_LANES) {
+            convolve_vector::<S, N>(simd, group, (first, channel), S::F32_LANES, out);
+        }
+        if rest > 0 {
+            convolve_vector::<S, N>(simd, group, (first, whole), rest, out);
+        }
+    }
+}
+
+/// The `lanes` channels from `channel` on.
+#[inline(always)]
+unsafe fn convolve_vector<S: Simd, const N: usize>(
+    simd: S,
+    group: &Group<'_>,
+    (first, channel): (usize, usize),
+    lanes: usize,
+    out: *mut f32,
+) {
     let (x, weights) = (group.x.as_ptr(), group.weights.as_ptr());
-    for channel in (0..group.channels).step_by(S::F32_LANES) {
-        let lanes = (group.channels - channel).min(S::F32_LANES);
-        let mut sums = [simd.splat_f32s(0.0); N];
-        for &(at, weight) in group.taps {
-            // SAFETY: `lanes` channels of a tap and of its weights.
-            unsafe {
-                let weight = load_some(simd, weights.add(weight + channel), lanes);
-                for (i, sum) in sums.iter_mut().enumerate() {
-                    let at = at + (first + i) * group.step + channel;
-                    *sum = simd.mul_add_e_f32s(
-                        weight,
-                        load_some(simd, x.add(at), lanes),
-                        *sum,
-                    );
-                }
+    let mut sums = [simd.splat_f32s(0.0); N];
+    for &(at, weight) in group.taps {
+        // SAFETY: `lanes` channels of a tap and of its weights.
+        unsafe {
+            let weight = load_some(simd, weights.add(weight + channel), lanes);
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let at = at + (first + i) * group.step + channel;
+                let x = load_some(simd, x.add(at), lanes);
+                *sum = simd.mul_add_e_f32s(weight, x, *sum);
             }
         }
-        for (i, sum) in sums.into_iter().enumerate() {
-            let place = group.place + (first + i) * group.place_step + channel;
-            let sum = group.epilogue.of(simd, sum, channel, place, lanes);
-            // SAFETY: the caller promises the room.
-            unsafe { store_some::<S>(out.add(place), sum, lanes) };
-        }
+    }
+    let end = group.epilogue.of_channels(simd, channel, lanes);
+    for (i, sum) in sums.into_iter().enumerate() {
+        let place = group.place + (first + i) * group.place_step + channel;
+        // for the next positions
+        group.epilogue.prefetch(place + N * group.place_step);
+        // SAFETY: the caller promises the room, and so results.
+        unsafe { store_some::<S>(out.add(place), end.of(simd, sum, place), lanes) };
     }
 }
 

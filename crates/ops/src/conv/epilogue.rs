@@ -6,10 +6,12 @@
     reason = "code that is not inlined does not see the instruction set that was chosen"
 )]
 
+use core::ptr;
+
 use pulp::Simd;
 
 use super::vectors::load_some;
-use crate::activation::Bounds;
+use crate::{activation::Bounds, simd::prefetch};
 
 /// `clip(sum * scale[channel] + shift[channel] + added)`, rounded after each step.
 #[derive(Clone, Copy, Debug)]
@@ -21,45 +23,112 @@ pub(super) struct Epilogue<'a> {
     /// In the shape of the result.
     pub(super) added: Option<&'a [f32]>,
     pub(super) bounds: Bounds,
+    /// 0 in place of the result where these, in its shape, are at a bound or outside.
+    pub(super) clipped: Option<(&'a [f32], Bounds)>,
 }
 
 impl Epilogue<'_> {
     /// The sums as they are.
     pub(super) const NONE: Self =
-        Self { scale: None, shift: None, added: None, bounds: Bounds::NONE };
+        Self { scale: None, shift: None, added: None, bounds: Bounds::NONE, clipped: None };
 
-    /// What is made of the first `lanes` of some sums: those of the channels from `channel` on,
-    /// which lie from `place` on.
+    /// The same, with the values of its arrays checked to be those of a result of `len`.
+    pub(super) fn of_result(self, len: usize) -> Self {
+        for values in [self.added, self.clipped.map(|(y, _)| y)].into_iter().flatten() {
+            assert_eq!(values.len(), len, "in the shape of the result");
+        }
+        self
+    }
+
+    /// That of the first `lanes` channels from `channel` on.
     #[inline(always)]
-    pub(super) fn of<S: Simd>(
+    pub(super) fn of_channels<S: Simd>(
         &self,
         simd: S,
-        mut sum: S::f32s,
         channel: usize,
-        place: usize,
         lanes: usize,
-    ) -> S::f32s {
-        let load = |values: &[f32], at: usize| {
-            let values = &values[at..at + lanes];
-            // SAFETY: it has `lanes` values.
-            unsafe { load_some(simd, values.as_ptr(), lanes) }
+    ) -> Channels<S> {
+        let load = |values: Option<&[f32]>, nothing: f32| match values {
+            None => simd.splat_f32s(nothing),
+            Some(values) => {
+                let values = &values[channel..channel + lanes];
+                // SAFETY: it has `lanes` values.
+                unsafe { load_some(simd, values.as_ptr(), lanes) }
+            }
         };
-        if let Some(scale) = self.scale {
-            sum = simd.mul_f32s(sum, load(scale, channel));
+        let pointer = |values: Option<&[f32]>| values.map_or(ptr::null(), <[f32]>::as_ptr);
+        let (y, passing) = match self.clipped {
+            None => (None, Bounds::NONE),
+            Some((y, bounds)) => (Some(y), bounds),
+        };
+        Channels {
+            scale: load(self.scale, 1.0),
+            // which leaves even a negative zero as it is
+            shift: load(self.shift, -0.0),
+            bounds: self.bounds,
+            added: pointer(self.added),
+            y: pointer(y),
+            passing,
+            lanes,
         }
-        if let Some(shift) = self.shift {
-            sum = simd.add_f32s(sum, load(shift, channel));
+    }
+
+    /// Asks for what [`Channels::of`] will read at `place`.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, place: usize) {
+        for values in [self.added, self.clipped.map(|(y, _)| y)].into_iter().flatten() {
+            prefetch(values.as_ptr().wrapping_add(place));
         }
-        if let Some(added) = self.added {
-            sum = simd.add_f32s(sum, load(added, place));
+    }
+}
+
+/// What is made of the sums of some channels, as [`Epilogue`] says.
+pub(super) struct Channels<S: Simd> {
+    scale: S::f32s,
+    shift: S::f32s,
+    bounds: Bounds,
+    /// Null where there is none.
+    added: *const f32,
+    y: *const f32,
+    passing: Bounds,
+    lanes: usize,
+}
+
+impl<S: Simd> Channels<S> {
+    /// What is made of the sums whose results lie from `place` on.
+    ///
+    /// # Safety
+    ///
+    /// There are as many results from there on as channels.
+    #[inline(always)]
+    pub(super) unsafe fn of(&self, simd: S, sum: S::f32s, place: usize) -> S::f32s {
+        let zero = simd.splat_f32s(0.0);
+        // SAFETY: the arrays have the results' shape, as `of_result` has checked.
+        let load =
+            |values: *const f32| unsafe { load_some(simd, values.add(place), self.lanes) };
+        let mut sum = simd.add_f32s(simd.mul_f32s(sum, self.scale), self.shift);
+        if !self.added.is_null() {
+            sum = simd.add_f32s(sum, load(self.added));
         }
-        if self.bounds == Bounds::NONE {
-            return sum;
+        // comparisons that are false let NaN pass, as in `Bounds::clip` and `Bounds::pass`
+        if self.bounds != Bounds::NONE {
+            let (low, high) = self.bounds.splat(simd);
+            sum = simd.select_f32s(simd.less_than_or_equal_f32s(sum, low), low, sum);
+            sum = simd.select_f32s(simd.greater_than_or_equal_f32s(sum, high), high, sum);
         }
-        // comparisons that are false let NaN pass, as in `Bounds::clip`
-        let low = simd.splat_f32s(self.bounds.low);
-        let high = simd.splat_f32s(self.bounds.high);
-        let sum = simd.select_f32s(simd.less_than_or_equal_f32s(sum, low), low, sum);
-        simd.select_f32s(simd.greater_than_or_equal_f32s(sum, high), high, sum)
+        if !self.y.is_null() {
+            let y = load(self.y);
+            let (low, high) = self.passing.splat(simd);
+            sum = simd.select_f32s(simd.less_than_or_equal_f32s(y, low), zero, sum);
+            sum = simd.select_f32s(simd.greater_than_or_equal_f32s(y, high), zero, sum);
+        }
+        sum
+    }
+}
+
+impl Bounds {
+    #[inline(always)]
+    fn splat<S: Simd>(self, simd: S) -> (S::f32s, S::f32s) {
+        (simd.splat_f32s(self.low), simd.splat_f32s(self.high))
     }
 }

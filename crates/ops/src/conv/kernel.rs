@@ -181,6 +181,13 @@ unsafe fn multiply_block<S: Simd, const ROWS: usize, const COLUMNS: usize>(
 ) {
     debug_assert_eq!(ROWS, rows::<S>(), "the rows that `Block` tells");
     let zero = simd.splat_f32s(0.0);
+    if let Some((epilogue, _, start)) = &product.epilogue {
+        for place in product.places {
+            for v in 0..COLUMNS {
+                epilogue.prefetch(start + place + v * S::F32_LANES);
+            }
+        }
+    }
     let mut sums = [[zero; COLUMNS]; ROWS];
     let mut at = Operands::new(product, pitch);
     let (fours, rest) = (product.depth / 4, product.depth % 4);
@@ -203,12 +210,45 @@ unsafe fn multiply_block<S: Simd, const ROWS: usize, const COLUMNS: usize>(
             *result = *sum;
         }
     }
-    for (sums, &place) in results.iter().zip(product.places) {
-        for (v, &sum) in sums.iter().enumerate() {
-            let first = v * S::F32_LANES;
-            let lanes = product.columns.saturating_sub(first).min(S::F32_LANES);
-            // SAFETY: there is room for the columns.
-            unsafe { write(simd, sum, product, place + first, first, lanes) };
+    // SAFETY: as the caller promises.
+    unsafe {
+        if product.columns == COLUMNS * S::F32_LANES {
+            // of a known size: no other code between the vectors
+            write(simd, &results, product, COLUMNS * S::F32_LANES);
+        } else {
+            write(simd, &results, product, product.columns);
+        }
+    }
+}
+
+/// Writes the first `columns` of some rows of sums.
+#[inline(always)]
+unsafe fn write<S: Simd, const ROWS: usize, const COLUMNS: usize>(
+    simd: S,
+    results: &[[S::f32s; COLUMNS]; ROWS],
+    product: &Product<'_>,
+    columns: usize,
+) {
+    for v in 0..COLUMNS {
+        let first = v * S::F32_LANES;
+        let lanes = columns.saturating_sub(first).min(S::F32_LANES);
+        let end = product.epilogue.map(|(epilogue, channel, start)| {
+            (epilogue.of_channels(simd, channel + first, lanes), start + first)
+        });
+        for (sums, &place) in results.iter().zip(product.places) {
+            let mut sum = sums[v];
+            // SAFETY: there is room for the columns, where earlier sums were written, and so
+            // results.
+            unsafe {
+                let to = product.out.add(place + first);
+                if product.adds {
+                    sum = simd.add_f32s(load_some(simd, to, lanes), sum);
+                }
+                if let Some((end, start)) = &end {
+                    sum = end.of(simd, sum, start + place);
+                }
+                store_some::<S>(to, sum, lanes);
+            }
         }
     }
 }
@@ -265,27 +305,4 @@ impl Operands {
         }
         self.panel = self.panel.wrapping_add(self.panel_pitch);
     }
-}
-
-/// Writes the first `lanes` of some sums to `place`, being those of the columns from `first` on.
-#[inline(always)]
-unsafe fn write<S: Simd>(
-    simd: S,
-    mut sum: S::f32s,
-    product: &Product<'_>,
-    place: usize,
-    first: usize,
-    lanes: usize,
-) {
-    // SAFETY: as the caller promises.
-    let to = unsafe { product.out.add(place) };
-    if product.adds {
-        // SAFETY: earlier sums were written there.
-        sum = simd.add_f32s(unsafe { load_some(simd, to, lanes) }, sum);
-    }
-    if let Some((epilogue, channel, start)) = &product.epilogue {
-        sum = epilogue.of(simd, sum, channel + first, start + place, lanes);
-    }
-    // SAFETY: as the caller promises.
-    unsafe { store_some::<S>(to, sum, lanes) };
 }

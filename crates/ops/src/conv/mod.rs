@@ -28,9 +28,8 @@ use candle_core::{Result, Tensor};
 
 use crate::{
     Activation, Fold, Node, Then,
-    activation::{Bounds, passed},
-    batch_norm::fold::Scaled,
-    node::{Operator, Way},
+    activation::Bounds,
+    node::{End, Operator, Way},
     storage, sums,
 };
 use epilogue::Epilogue;
@@ -106,8 +105,7 @@ pub fn conv2d_activated(
     let bounds = activation.bounds();
     let y = {
         let bias = bias_values.as_ref().map(storage::read).transpose()?;
-        let epilogue =
-            Epilogue { scale: None, shift: bias.as_deref(), added: None, bounds };
+        let epilogue = Epilogue { shift: bias.as_deref(), bounds, ..Epilogue::NONE };
         let w = storage::read_row_major(&w_values)?;
         forward(&geometry, &storage::read(&x_values)?, &w, epilogue)
     };
@@ -149,13 +147,14 @@ pub fn conv2d_folded(
     let y = {
         let added = shortcut.as_ref().map(storage::read).transpose()?;
         let (scale, shift) = (Some(&fold.scale[..]), Some(&fold.shift[..]));
-        let epilogue = Epilogue { scale, shift, added: added.as_deref(), bounds };
+        let added = added.as_deref();
+        let epilogue = Epilogue { scale, shift, added, bounds, clipped: None };
         let w = storage::read_row_major(&w)?;
         forward(&geometry, &storage::read(&x_values)?, &w, epilogue)
     };
     let y = storage::tensor(y, geometry.result())?;
-    let end = Scaled { scale: fold.scale.clone(), clipped: then.clipped(&y) };
-    let operator = Folded { geometry, w, end };
+    let (scale, clipped) = (fold.scale.clone(), then.clipped(&y));
+    let operator = Folded { geometry, w, scale, clipped };
     let mut arguments = vec![x];
     arguments.extend(then.shortcut);
     Ok(Node::of(y, &arguments, operator))
@@ -171,16 +170,34 @@ fn forward(geometry: &Geometry, x: &[f32], w: &[f32], epilogue: Epilogue<'_>) ->
     }
 }
 
-fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
-    if geometry.is_depthwise() {
-        depthwise::backward_data(geometry, dy, w)
-    } else if winograd::is_worthwhile(geometry) {
-        winograd::backward_data(geometry, dy, w)
-    } else if narrow::is_worthwhile(geometry) {
+/// The gradient of `x`, with the weights `[O, C / groups, Kh, Kw]` of each output multiplied by
+/// its scale.
+fn backward_data(
+    geometry: &Geometry,
+    dy: &Tensor,
+    (w, scale): (&Tensor, Option<&[f32]>),
+    way: &Way<'_>,
+) -> Result<Tensor> {
+    let (dy, w) = (storage::read(dy)?, storage::read_row_major(w)?);
+    let (dy, w) = (&dy[..], (&w[..], scale));
+    let dx = if !geometry.is_depthwise() && narrow::is_worthwhile(geometry) {
         narrow::backward_data(geometry, dy, w)
     } else {
-        product::backward_data(geometry, dy, w)
-    }
+        let End { added, clipped } = way.take_end()?;
+        let added = added.as_ref().map(storage::read).transpose()?;
+        let bounds = clipped.as_ref().map(|(_, bounds)| *bounds);
+        let y = clipped.as_ref().map(|(y, _)| storage::read(y)).transpose()?;
+        let (added, clipped) = (added.as_deref(), y.as_deref().zip(bounds));
+        let epilogue = Epilogue { added, clipped, ..Epilogue::NONE };
+        if geometry.is_depthwise() {
+            depthwise::backward_data(geometry, dy, w, epilogue)
+        } else if winograd::is_worthwhile(geometry) {
+            winograd::backward_data(geometry, dy, w, epilogue)
+        } else {
+            product::backward_data(geometry, dy, w, epilogue)
+        }
+    };
+    storage::tensor(dx, geometry.input())
 }
 
 fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
@@ -205,13 +222,9 @@ struct Convolution {
 impl Operator for Convolution {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         let geometry = self.geometry.of_batch(dy.dim(0)?);
-        let passed = match &self.clipped {
-            Some((y, bounds)) => Some(passed(&way.rows_of(y)?, dy, *bounds)?),
-            None => None,
-        };
-        let dy = storage::read(passed.as_ref().unwrap_or(dy))?;
-        let w = storage::read_row_major(&self.w)?;
-        let dx = || storage::tensor(backward_data(&geometry, &dy, &w), geometry.input());
+        let passed = way.pass(self.clipped(), dy)?;
+        let dx = || backward_data(&geometry, &passed, (&self.w, None), way);
+        let dy = storage::read(&passed)?;
         let dw = || {
             let x = way.rows_of(&self.x)?;
             let dw = backward_weight(&geometry, &storage::read(&x)?, &dy);
@@ -229,27 +242,35 @@ impl Operator for Convolution {
         }
         Ok(gradients)
     }
+
+    fn clipped(&self) -> Option<&(Tensor, Bounds)> {
+        self.clipped.as_ref()
+    }
 }
 
 #[derive(Debug)]
 struct Folded {
     geometry: Geometry,
     w: Tensor,
-    end: Scaled,
+    /// Of each output.
+    scale: Vec<f32>,
+    /// The result, if an activation made it, and the activation's bounds.
+    clipped: Option<(Tensor, Bounds)>,
 }
 
 impl Operator for Folded {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
-        let mut gradients = vec![None];
-        if way.wants(0) {
-            let geometry = self.geometry.of_batch(dy.dim(0)?);
-            let (w, dy) = (storage::read_row_major(&self.w)?, self.end.of_x(dy, way)?);
-            let dx = backward_data(&geometry, &storage::read(&dy)?, &w);
-            gradients[0] = Some(storage::tensor(dx, geometry.input())?);
-        }
+        let geometry = self.geometry.of_batch(dy.dim(0)?);
+        let dy = way.pass(self.clipped(), dy)?;
+        let dx = || backward_data(&geometry, &dy, (&self.w, Some(&self.scale)), way);
+        let mut gradients = vec![way.wants(0).then(dx).transpose()?];
         if let Some(shortcut) = way.argument(1) {
-            gradients.push(shortcut.then(|| self.end.of_shortcut(dy, way)).transpose()?);
+            gradients.push(shortcut.then(|| dy.clone()));
         }
         Ok(gradients)
+    }
+
+    fn clipped(&self) -> Option<&(Tensor, Bounds)> {
+        self.clipped.as_ref()
     }
 }

@@ -35,13 +35,17 @@ pub(super) fn is_worthwhile(geometry: &Geometry) -> bool {
         && fits(geometry.x.stride)
 }
 
-/// `dx[n, c, · s + k d - p] += w[o, c, k] * dy[n, o]`.
-pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
+/// `dx[n, c, · s + k d - p] += scale[o] * w[o, c, k] * dy[n, o]`.
+pub(super) fn backward_data(
+    geometry: &Geometry,
+    dy: &[f32],
+    (w, scale): (&[f32], Option<&[f32]>),
+) -> Vec<f32> {
     let (batch, channels, height, width) = geometry.input();
     let lattices = Lattice::backward(geometry, (STEP, STEP));
     // the first has the pixel in a corner of each block, and so one for every block
     let together = Lattice { taps: all_taps(&lattices), ..lattices[0].clone() };
-    let weights = weights(geometry, &lattices, &together.taps, w);
+    let weights = weights(geometry, &lattices, &together.taps, (w, scale));
     let outputs = geometry.outputs;
     let patches = Patches::new(&together, dy, (outputs, outputs, 0));
     let (positions, depth) = (together.positions(), together.taps.len() * outputs);
@@ -101,7 +105,12 @@ fn all_taps(lattices: &[Lattice]) -> Vec<Tap> {
 }
 
 /// `[tap][output][lattice][channel]`, with zeros where a lattice does not have the tap.
-fn weights(geometry: &Geometry, lattices: &[Lattice], taps: &[Tap], w: &[f32]) -> Vec<f32> {
+fn weights(
+    geometry: &Geometry,
+    lattices: &[Lattice],
+    taps: &[Tap],
+    (w, scale): (&[f32], Option<&[f32]>),
+) -> Vec<f32> {
     let (elements, inputs) = (geometry.elements(), geometry.inputs);
     let rows = taps.len() * geometry.outputs;
     // whole panels, also behind the last row
@@ -112,9 +121,10 @@ fn weights(geometry: &Geometry, lattices: &[Lattice], taps: &[Tap], w: &[f32]) -
             let Some(own) = lattice.taps.iter().find(same) else { continue };
             for output in 0..geometry.outputs {
                 let row = &mut weights[(i * geometry.outputs + output) * COLUMNS..];
+                let scale = scale.map_or(1.0, |scale| scale[output]);
                 for input in 0..inputs {
                     row[l * CHANNELS + input] =
-                        w[(output * inputs + input) * elements + own.element];
+                        scale * w[(output * inputs + input) * elements + own.element];
                 }
             }
         }

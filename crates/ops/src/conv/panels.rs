@@ -3,7 +3,11 @@
 use rayon::prelude::*;
 
 use super::{geometry::Geometry, kernel::Block, lattice::Lattice, scratch::Scratch};
-use crate::turn::Matrix;
+use crate::{simd::prefetch, turn::Matrix};
+
+/// Outputs whose weights are asked for before they are read, and values of a cache line.
+const AHEAD: usize = 8;
+const LINE: usize = 16;
 
 /// The weights of a convolution as a matrix a group: a row for each value of a patch, a column
 /// for each channel that is written.
@@ -14,6 +18,8 @@ pub(super) struct Weights<'a> {
     pub(super) lattice: &'a Lattice,
     /// `[O, C / groups, Kh, Kw]`
     pub(super) w: &'a [f32],
+    /// By what those of each output are multiplied, on the way back.
+    pub(super) scale: Option<&'a [f32]>,
     /// Whether the patches are of the result's gradient.
     pub(super) backward: bool,
 }
@@ -51,15 +57,21 @@ impl Weights<'_> {
             return;
         }
         for output in 0..outputs {
+            let scale = self.scale.map_or(1.0, |scale| scale[group * outputs + output]);
             let kernels = (group * outputs + output) * inputs + first;
             let kernels = &self.w[kernels * elements..][..columns * elements];
+            // far apart, and soon read
+            let ahead = AHEAD * inputs * elements;
+            for line in (0..kernels.len()).step_by(LINE) {
+                prefetch(kernels.as_ptr().wrapping_add(ahead + line));
+            }
             for (i, tap) in self.lattice.taps.iter().enumerate() {
                 let row = &mut out[(i * outputs + output) * width..][..columns];
                 if elements == 1 {
-                    row.copy_from_slice(kernels);
+                    row.iter_mut().zip(kernels).for_each(|(to, from)| *to = scale * from);
                 } else {
                     let of_tap = kernels[tap.element..].iter().step_by(elements);
-                    row.iter_mut().zip(of_tap).for_each(|(to, from)| *to = *from);
+                    row.iter_mut().zip(of_tap).for_each(|(to, from)| *to = scale * from);
                 }
             }
         }

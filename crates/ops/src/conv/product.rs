@@ -35,26 +35,33 @@ pub(super) fn forward(
     epilogue: Epilogue<'_>,
 ) -> Vec<f32> {
     let lattice = &Lattice::forward(geometry);
-    let weights = Weights { geometry, lattice, w, backward: false };
-    let sum = Sum { values: x, weights, epilogue };
+    let weights = Weights { geometry, lattice, w, scale: None, backward: false };
     let len = lattice.positions() * geometry.groups * geometry.outputs;
+    let sum = Sum { values: x, weights, epilogue: epilogue.of_result(len) };
     // SAFETY: the lattice's pixels are all of the result.
     unsafe { filled(len, |out| sum.write(out)) }
 }
 
-/// `dx[n, c, · s + k d - p] += w[o, c, k] * dy[n, o]`.
-pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
+/// `dx[n, c, · s + k d - p] += scale[o] * w[o, c, k] * dy[n, o]`, and what `epilogue` makes of it.
+pub(super) fn backward_data(
+    geometry: &Geometry,
+    dy: &[f32],
+    (w, scale): (&[f32], Option<&[f32]>),
+    epilogue: Epilogue<'_>,
+) -> Vec<f32> {
     let (batch, channels, height, width) = geometry.input();
+    let len = batch * channels * height * width;
+    let epilogue = epilogue.of_result(len);
     let fill = |out: Shared<'_>| {
         for lattice in &Lattice::backward(geometry, geometry.stride()) {
-            let weights = Weights { geometry, lattice, w, backward: true };
-            let sum = Sum { values: dy, weights, epilogue: Epilogue::NONE };
+            let weights = Weights { geometry, lattice, w, scale, backward: true };
+            let sum = Sum { values: dy, weights, epilogue };
             // SAFETY: the lattices are inside the input.
             unsafe { sum.write(out) };
         }
     };
     // SAFETY: every pixel of the input belongs to one lattice.
-    unsafe { filled(batch * channels * height * width, fill) }
+    unsafe { filled(len, fill) }
 }
 
 struct Sum<'a> {

@@ -56,15 +56,20 @@ pub(super) fn forward(
     epilogue: Epilogue<'_>,
 ) -> Vec<f32> {
     let lattice = &Lattice::forward(geometry);
-    convolve(x, Weights { geometry, lattice, w, backward: false }, epilogue)
+    convolve(x, Weights { geometry, lattice, w, scale: None, backward: false }, epilogue)
 }
 
-/// `dx[n, c] = sum_o sum_k w[o, c, k] * dy[n, o, · - k + p]`: a convolution with the kernel
-/// turned round.
-pub(super) fn backward_data(geometry: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
+/// `dx[n, c] = sum_o sum_k scale[o] * w[o, c, k] * dy[n, o, · - k + p]`, and what `epilogue`
+/// makes of it: a convolution with the kernel turned round.
+pub(super) fn backward_data(
+    geometry: &Geometry,
+    dy: &[f32],
+    (w, scale): (&[f32], Option<&[f32]>),
+    epilogue: Epilogue<'_>,
+) -> Vec<f32> {
     let lattices = Lattice::backward(geometry, (1, 1));
     let lattice = lattices.first().expect("a stride of 1 makes one lattice");
-    convolve(dy, Weights { geometry, lattice, w, backward: true }, Epilogue::NONE)
+    convolve(dy, Weights { geometry, lattice, w, scale, backward: true }, epilogue)
 }
 
 fn convolve(x: &[f32], weights: Weights<'_>, epilogue: Epilogue<'_>) -> Vec<f32> {
@@ -74,7 +79,8 @@ fn convolve(x: &[f32], weights: Weights<'_>, epilogue: Epilogue<'_>) -> Vec<f32>
     let (count, threads) = (tiles.count(), rayon::current_num_threads());
     let tasks = count.div_ceil(TILES).next_multiple_of(threads);
     let each = count.div_ceil(tasks).next_multiple_of(Block::of_this_machine().rows);
-    let sum = Sum { tiles, x, weights: transformed(weights), inputs, outputs, epilogue };
+    let (weights, epilogue) = (transformed(weights), epilogue.of_result(len));
+    let sum = Sum { tiles, x, weights, inputs, outputs, epilogue };
     let fill = |out: Shared<'_>| {
         (0..count.div_ceil(each)).into_par_iter().for_each(|task| {
             let tiles = task * each..((task + 1) * each).min(count);

@@ -225,12 +225,12 @@ impl WithSimd for Outputs<'_> {
                 unsafe {
                     let from = sums.sums.as_ptr().add(i * sums.pitches.0 + column);
                     let corners = corners(simd, from, sums.pitches.1);
+                    let channel = sums.channel + column;
+                    let end = sums.epilogue.of_channels(simd, channel, lanes);
                     for (pixel, value) in tile.iter().zip(corners) {
                         if let Some(pixel) = pixel {
-                            let channel = sums.channel + column;
                             let place = pixel * sums.channels + channel;
-                            let value =
-                                sums.epilogue.of(simd, value, channel, place, lanes);
+                            let value = end.of(simd, value, place);
                             store_some::<S>(sums.out.add(place), value, lanes);
                         }
                     }

@@ -9,7 +9,7 @@ mod gradients;
 mod operator;
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::BTreeMap,
     ops::Deref,
     sync::{
         Arc,
@@ -22,7 +22,7 @@ use candle_core::{Result, Tensor, TensorId, Var, bail};
 use crate::storage;
 pub use gradients::Gradients;
 use gradients::add;
-pub(crate) use operator::{Operator, Way};
+pub(crate) use operator::{End, Operator, Way};
 
 /// A tensor, and the steps that lead to it from variables.
 ///
@@ -59,7 +59,25 @@ enum Source {
     Operator { operator: Box<dyn Operator>, arguments: Vec<Option<Arc<Step>>> },
 }
 
+/// A step that is not taken back yet.
+struct Open {
+    step: Arc<Step>,
+    /// The gradient of its result so far, and whether it has passed its activation.
+    dy: Tensor,
+    passed: bool,
+}
+
 impl Step {
+    /// What is to be done with the gradient of its result, of which some may be there.
+    fn end(&self, open: &BTreeMap<u64, Open>) -> End {
+        let added = open.get(&self.number).map(|open| open.dy.clone());
+        let clipped = match &self.source {
+            Source::Variable(_) => None,
+            Source::Operator { operator, .. } => operator.clipped().cloned(),
+        };
+        End { added, clipped }
+    }
+
     fn new(source: Source) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), source })
@@ -168,27 +186,30 @@ impl Node {
         let mut gradients = Gradients::default();
         let mut open = BTreeMap::new();
         if let Some(step) = self.step {
-            open.insert(step.number, (step, gradient.clone()));
+            let dy = gradient.clone();
+            open.insert(step.number, Open { step, dy, passed: false });
         }
         drop(self.value);
-        while let Some((_, (step, dy))) = open.pop_last() {
+        while let Some((_, Open { step, dy, passed })) = open.pop_last() {
             match &step.source {
                 Source::Variable(id) => gradients.add(*id, dy)?,
                 Source::Operator { operator, arguments } => {
                     let dy = storage::dense(&dy)?;
                     let wanted = arguments.iter().map(Option::is_some).collect();
-                    let found = operator.backward(&dy, &Way::new(wanted, rows))?;
-                    for (step, dx) in arguments.iter().zip(found) {
+                    let first = arguments.first().and_then(Option::as_ref);
+                    let end = first.map_or_else(End::default, |step| step.end(&open));
+                    let way = Way::new(wanted, rows, passed, end);
+                    let found = operator.backward(&dy, &way)?;
+                    for (i, (step, dx)) in arguments.iter().zip(found).enumerate() {
                         let (Some(step), Some(dx)) = (step, dx) else { continue };
-                        match open.entry(step.number) {
-                            Entry::Vacant(entry) => {
-                                entry.insert((Arc::clone(step), dx));
-                            }
-                            Entry::Occupied(mut entry) => {
-                                let sum = &mut entry.get_mut().1;
-                                *sum = add(sum, &dx)?;
-                            }
-                        }
+                        let passed = i == 0 && way.is_ended();
+                        let before = open.remove(&step.number).filter(|_| !passed);
+                        let dy = match before {
+                            Some(before) => add(&before.dy, &dx)?,
+                            None => dx,
+                        };
+                        let step = Arc::clone(step);
+                        open.insert(step.number, Open { step, dy, passed });
                     }
                 }
             }

@@ -1,15 +1,34 @@
 //! What an operator does on the way back.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use candle_core::{Result, Tensor, bail};
 
-use crate::{map, storage};
+use crate::{
+    activation::{Bounds, passed},
+    map, storage,
+};
 
 /// What a step of a computation needs on the way back.
 pub(crate) trait Operator: fmt::Debug + Send + Sync {
     /// The gradients of the arguments, of those that are wanted, from that of the result.
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>>;
+
+    /// The result, if an activation made it, and the activation's bounds: what comes back may
+    /// have passed it already, as [`Way::pass`] knows.
+    fn clipped(&self) -> Option<&(Tensor, Bounds)> {
+        None
+    }
+}
+
+/// What is done with the gradient of an argument when it is whole. Who computes the last of its
+/// summands may do it before that is written, which spares a pass over memory each.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    /// The sum of the gradients that came before, which is added.
+    pub(crate) added: Option<Tensor>,
+    /// The activation that it passes then: the result, and the bounds.
+    pub(crate) clipped: Option<(Tensor, Bounds)>,
 }
 
 /// What is asked of a step on the way back.
@@ -18,12 +37,50 @@ pub(crate) struct Way<'a> {
     wanted: Vec<bool>,
     /// The rows of the batch that are taken back; all, if there are none here.
     rows: Option<&'a [u32]>,
+    /// Whether the gradient has passed the step's activation.
+    passed: bool,
+    /// That of the first argument's gradient, until it is taken.
+    end: Cell<Option<End>>,
 }
 
 impl<'a> Way<'a> {
     /// Gradients of these arguments, of these rows or of all.
-    pub(super) fn new(wanted: Vec<bool>, rows: Option<&'a [u32]>) -> Self {
-        Self { wanted, rows }
+    pub(super) fn new(
+        wanted: Vec<bool>,
+        rows: Option<&'a [u32]>,
+        passed: bool,
+        end: End,
+    ) -> Self {
+        Self { wanted, rows, passed, end: Cell::new(Some(end)) }
+    }
+
+    /// The gradient of what an activation was given, from that of its result.
+    pub(crate) fn pass(
+        &self,
+        clipped: Option<&(Tensor, Bounds)>,
+        dy: &Tensor,
+    ) -> Result<Tensor> {
+        match clipped {
+            Some((y, bounds)) if !self.passed => passed(&self.rows_of(y)?, dy, *bounds),
+            _ => Ok(dy.clone()),
+        }
+    }
+
+    /// What the caller promises to do with the gradient of the first argument.
+    pub(crate) fn take_end(&self) -> Result<End> {
+        let End { added, clipped } = self.end.take().unwrap_or_default();
+        let added = added.as_ref().map(storage::dense).transpose()?;
+        let of_rows =
+            |(y, bounds)| Ok::<_, candle_core::Error>((self.rows_of(&y)?, bounds));
+        Ok(End { added, clipped: clipped.map(of_rows).transpose()? })
+    }
+
+    /// Whether that was taken.
+    pub(super) fn is_ended(&self) -> bool {
+        let end = self.end.take();
+        let taken = end.is_none();
+        self.end.set(end);
+        taken
     }
 
     /// Whether the gradient of argument `index` is wanted.
