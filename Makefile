@@ -87,7 +87,7 @@ ifneq ($(and $(fused),$(swapped)),)
 $(error FUSED=1 runs audit alone: it has no use for $(swapped) of your own)
 endif
 
-explaining      := --explainer $(EXPLAINER) $(addprefix --tap ,$(TAP)) --target $(TARGET)
+explaining      := --explainer $(EXPLAINER) $(addprefix --tap ,$(TAP)) --target $(TARGET) $(addprefix --smooth ,$(SMOOTH))
 prepare.flags   := --dataset $(DATASET) $(addprefix --root ,$(ROOT)) --size $(SIZE) $(PREPARE) --seed $(DATA_SEED)
 train.flags     := --arch $(ARCH) --epochs $(EPOCHS) --batch-size $(BATCH_SIZE) --optimizer $(OPTIMIZER) \
                    --learning-rate $(LEARNING_RATE) --decay-every $(DECAY_EVERY) --decay-factor $(DECAY_FACTOR) \

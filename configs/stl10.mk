@@ -26,6 +26,7 @@ AUGMENT       := --flip
 EXPLAINER    := grad-cam
 TAP          :=
 TARGET       := predicted
+SMOOTH       :=
 ATTACK       :=
 # The paper's 0.1 flips nearly every prediction on VOC: see ARCHITECTURE.md, Decisions.
 EPSILON      := 0.003

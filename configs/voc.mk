@@ -27,6 +27,7 @@ AUGMENT       := --flip --crop-padding 8
 EXPLAINER    := grad-cam
 TAP          :=
 TARGET       := predicted
+SMOOTH       :=
 ATTACK       :=
 # The paper's 0.1 flips nearly every prediction on VOC: see ARCHITECTURE.md, Decisions.
 EPSILON      := 0.003

@@ -190,6 +190,7 @@ mod tests {
             meta: MapsMeta {
                 explainer: "grad-cam".into(),
                 tap: "layer4".into(),
+                smooth: None,
                 image_size: [32, 32],
                 target: "predicted".into(),
                 epsilon: Some(0.1),

@@ -9,7 +9,10 @@ pub struct MapsMeta {
     pub tap: String,
     /// Height and width of the images explained.
     pub image_size: [usize; 2],
-    /// Which class is explained: `predicted` or `label`.
+    /// How the maps were smoothed, if they were: `aug` or `eigen`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smooth: Option<String>,
+    /// Which class is explained: `predicted`, `label`, `labels` or a class's name.
     #[serde(default = "predicted")]
     pub target: String,
     /// How far the images were perturbed, if they were.
@@ -23,11 +26,12 @@ pub struct MapsMeta {
 impl MapsMeta {
     /// How the images were explained, in words: maps that differ in one of these cannot be
     /// compared.
-    pub fn manner(&self) -> [(&'static str, String); 4] {
+    pub fn manner(&self) -> [(&'static str, String); 5] {
         let [height, width] = self.image_size;
         [
             ("explainer", self.explainer.clone()),
             ("tap", self.tap.clone()),
+            ("smoothing", self.smooth.clone().unwrap_or_else(|| "none".into())),
             ("target", self.target.clone()),
             ("image size", format!("{height}x{width}")),
         ]

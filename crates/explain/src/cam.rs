@@ -1,32 +1,75 @@
 use rayon::prelude::*;
 
-use crate::{Raw, activation_gradient::ActivationGradient};
+use crate::{Raw, activation_gradient::ActivationGradient, projection};
 
-/// A class activation map of each image: its channels summed by a weight each.
+/// How weighted channels become one map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Join {
+    /// Their sum.
+    #[default]
+    Sum,
+    /// Their first principal component: pytorch-grad-cam's `eigen_smooth`.
+    Project,
+}
+
+/// A class activation map of each image: its channels weighted, and joined.
 ///
 /// ```text
-/// map = Σ_c w_c A_c,    w_c = weight(A_c, G_c)
+/// map = Σ_c w_c A_c    or    map = projection(w_c A_c)
 /// ```
+///
+/// `weighted` makes `w_c A_c` of `A_c` and `G_c`, in place of `A_c`; it is told the number of the
+/// image, and of the channel.
 pub(crate) fn cam(
-    at: &ActivationGradient,
-    weight: impl Fn(&[f32], &[f32]) -> f32 + Sync,
+    at: ActivationGradient,
+    join: Join,
+    weighted: impl Fn((usize, usize), &mut [f32], &[f32]) + Sync,
 ) -> Raw {
     let [channels, height, width] = at.shape;
-    let area = height * width;
-    let images = at.activation.par_chunks_exact(channels * area);
-    let gradients = at.gradient.par_chunks_exact(channels * area);
-    let maps = images.zip(gradients).map(|(activation, gradient)| {
-        let mut map = vec![0f32; area];
-        for (a, g) in activation.chunks_exact(area).zip(gradient.chunks_exact(area)) {
-            let w = weight(a, g);
-            for (sum, &a) in map.iter_mut().zip(a) {
-                *sum += w * a;
-            }
+    let (area, size) = (height * width, channels * height * width);
+    let mut activations = at.activation;
+    let images = activations.par_chunks_exact_mut(size).enumerate();
+    let maps = images.map(|(image, activation)| {
+        // methods without gradients have none
+        let gradient = at.gradient.get(image * size..).unwrap_or_default();
+        for (c, a) in activation.chunks_exact_mut(area).enumerate() {
+            let g = gradient.get(c * area..(c + 1) * area).unwrap_or_default();
+            weighted((image, c), a, g);
         }
-        map
+        match join {
+            Join::Sum => summed(activation, area),
+            Join::Project => projection::first(activation, area),
+        }
     });
     let values = maps.collect::<Vec<_>>().concat();
     Raw { values, height, width }
+}
+
+/// [`cam`] with one weight a channel, of its activation and gradient `[h, w]`.
+pub(crate) fn by_channel(
+    at: ActivationGradient,
+    join: Join,
+    weight: impl Fn(&[f32], &[f32]) -> f32 + Sync,
+) -> Raw {
+    cam(at, join, |_, activation, gradient| {
+        let w = weight(activation, gradient);
+        scale(activation, w);
+    })
+}
+
+/// Multiplies a channel by its weight.
+pub(crate) fn scale(channel: &mut [f32], weight: f32) {
+    for value in channel {
+        *value *= weight;
+    }
+}
+
+fn summed(channels: &[f32], area: usize) -> Vec<f32> {
+    let mut map = vec![0f32; area];
+    for channel in channels.chunks_exact(area) {
+        map.iter_mut().zip(channel).for_each(|(sum, value)| *sum += value);
+    }
+    map
 }
 
 /// Σ of f32 in f64, so that its order hardly matters.
@@ -73,7 +116,7 @@ mod tests {
         let (_, rows, columns) = full.dims3().unwrap();
         let full = flat(full);
 
-        let mut raw = cam(&at, weight);
+        let mut raw = by_channel(at, Join::Sum, weight);
         let mut states = Vec::new();
         for (i, map) in raw.values.chunks_exact_mut(height * width).enumerate() {
             states.push(normalize(map));
@@ -100,7 +143,7 @@ mod tests {
             shape: [2, 1, 2],
         };
         // means of the gradients: 2 and −0.5
-        let raw = cam(&at, grad_cam::weight);
+        let raw = by_channel(at, Join::Sum, grad_cam::weight);
         assert_eq!(raw, Raw { values: vec![-3.0, -6.0], height: 1, width: 2 });
     }
 }

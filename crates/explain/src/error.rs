@@ -19,6 +19,27 @@ pub enum Error {
         expected: String,
     },
 
+    /// No class has this name.
+    #[error(
+        "no class `{found}` to explain: expected predicted, label or one of {expected}"
+    )]
+    UnknownClass {
+        /// The name asked for.
+        found: String,
+        /// The classes there are.
+        expected: String,
+    },
+
+    /// There is nothing of which a principal component could be taken.
+    #[error(
+        "{explainer} weighs no channels that `--smooth eigen` could project: \
+         leave it out, or choose --smooth aug"
+    )]
+    NoChannels {
+        /// The method's name.
+        explainer: String,
+    },
+
     /// The network has forgotten there where in the image it saw what.
     #[error(
         "no map can be made at tap `{tap}`: expected an activation [N, C, h, w], \

@@ -1,7 +1,7 @@
 use crate::{
-    Explainer, Raw, Result, Subject,
+    Explainer, Passes, Raw, Result, Subject,
     activation_gradient::activation_gradient,
-    cam::{cam, sum},
+    cam::{Join, by_channel, sum},
 };
 
 /// Grad-CAM (Selvaraju et al., ICCV 2017; reference \[9\] of the paper).
@@ -12,15 +12,21 @@ use crate::{
 ///
 /// with A the activation at the tap and G the gradient of the target's raw logit there.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct GradCam;
+pub struct GradCam {
+    pub(crate) join: Join,
+}
 
 impl Explainer for GradCam {
     fn name(&self) -> &'static str {
         "grad-cam"
     }
 
+    fn passes(&self, _: usize) -> Passes {
+        Passes { head_backward: 1, ..Passes::PREDICTION }
+    }
+
     fn maps(&self, subject: &Subject<'_>, target: &[i64]) -> Result<Raw> {
-        Ok(cam(&activation_gradient(subject, target)?, weight))
+        Ok(by_channel(activation_gradient(subject, target)?, self.join, weight))
     }
 }
 

@@ -13,6 +13,7 @@ pub struct Subject<'a> {
     pub network: &'a Network,
     /// Where it is split.
     pub tap: &'a Tap,
+    pixels: Tensor,
     activation: Node,
     /// The logits, `[B, K]`, which lead back to the activation as a variable: what is computed
     /// behind the tap is kept as long as this.
@@ -36,13 +37,23 @@ impl<'a> Subject<'a> {
             let found = activation.dims().to_vec();
             return Err(Error::NoPlaces { tap: tap.name().to_owned(), found });
         }
-        Self::at(network, tap, activation)
+        Self::at(network, tap, pixels.tensor().clone(), activation)
     }
 
     /// Runs the rest of the network, once for predictions and gradients.
-    fn at(network: &'a Network, tap: &'a Tap, activation: Node) -> Result<Self> {
+    fn at(
+        network: &'a Network,
+        tap: &'a Tap,
+        pixels: Tensor,
+        activation: Node,
+    ) -> Result<Self> {
         let logits = network.head(&Node::variable(&activation), tap, Mode::Eval)?;
-        Ok(Self { network, tap, activation, logits })
+        Ok(Self { network, tap, pixels, activation, logits })
+    }
+
+    /// The images, `[B, 3, H, W]`, in \[0, 1\].
+    pub fn pixels(&self) -> &Tensor {
+        &self.pixels
     }
 
     /// The network's activation at the tap, `[B, C, h, w]`; it leads back to the pixels if
@@ -67,7 +78,8 @@ impl<'a> Subject<'a> {
     ///
     /// If there is no such row, or if the network does not compute.
     pub fn select(&self, rows: &[u32]) -> Result<Self> {
-        Self::at(self.network, self.tap, self.activation.rows(rows)?)
+        let pixels = Node::from(&self.pixels).rows(rows)?.tensor().clone();
+        Self::at(self.network, self.tap, pixels, self.activation.rows(rows)?)
     }
 
     /// The gradients of `Σ gradient ∘ logits` of the images in these rows, by the variable

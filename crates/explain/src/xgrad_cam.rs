@@ -1,7 +1,7 @@
 use crate::{
-    Explainer, Raw, Result, Subject,
+    Explainer, Passes, Raw, Result, Subject,
     activation_gradient::activation_gradient,
-    cam::{cam, sum},
+    cam::{Join, by_channel, sum},
 };
 
 /// Keeps a channel that is nowhere active from dividing by 0.
@@ -17,15 +17,21 @@ const EPSILON: f64 = 1e-7;
 /// Where G is constant in a channel, as before global pooling and a linear classifier,
 /// it is Grad-CAM.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct XGradCam;
+pub struct XGradCam {
+    pub(crate) join: Join,
+}
 
 impl Explainer for XGradCam {
     fn name(&self) -> &'static str {
         "xgrad-cam"
     }
 
+    fn passes(&self, _: usize) -> Passes {
+        Passes { head_backward: 1, ..Passes::PREDICTION }
+    }
+
     fn maps(&self, subject: &Subject<'_>, target: &[i64]) -> Result<Raw> {
-        Ok(cam(&activation_gradient(subject, target)?, weight))
+        Ok(by_channel(activation_gradient(subject, target)?, self.join, weight))
     }
 }
 

@@ -55,7 +55,8 @@ fn at_the_last_layer_it_is_the_class_activation_map() {
         brute.extend(map);
     }
 
-    for explainer in [&GradCam as &dyn explain::Explainer, &XGradCam] {
+    for explainer in [&GradCam::default() as &dyn explain::Explainer, &XGradCam::default()]
+    {
         let target = Target::Given(&TARGET);
         let ours = explain(&network, explainer, &tap, &images(), target).unwrap();
         assert_eq!((ours.height, ours.width), (height, width));
@@ -104,7 +105,7 @@ fn at_an_earlier_layer_it_is_what_central_differences_give() {
     }
 
     let ours = subject
-        .explain(&GradCam, subject.logits().unwrap(), Target::Given(&TARGET))
+        .explain(&GradCam::default(), subject.logits().unwrap(), Target::Given(&TARGET))
         .unwrap();
     assert_close(&ours.maps, &brute, 0.05);
 }
@@ -113,10 +114,12 @@ fn at_an_earlier_layer_it_is_what_central_differences_give() {
 fn a_map_does_not_depend_on_its_batch() {
     let network = network();
     let tap = network.resolve_tap(None).unwrap();
-    let both = explain(&network, &GradCam, &tap, &images(), Target::Predicted).unwrap();
+    let both =
+        explain(&network, &GradCam::default(), &tap, &images(), Target::Predicted).unwrap();
     for image in 0..2 {
         let alone = images().narrow(0, image, 1).unwrap();
-        let alone = explain(&network, &GradCam, &tap, &alone, Target::Predicted).unwrap();
+        let alone = explain(&network, &GradCam::default(), &tap, &alone, Target::Predicted)
+            .unwrap();
         assert_eq!(alone.maps, both.map(image));
         assert_eq!(alone.logits, both.logits[image * CLASSES..][..CLASSES]);
         assert_eq!(alone.target, [both.predicted[image]]);
@@ -129,7 +132,8 @@ fn a_network_that_is_not_finite_is_said_to_be() {
     let bias = &network.parameters()["fc.bias"];
     bias.set(&Tensor::new(&[0.0, f32::NAN, 0.0], &Device::Cpu).unwrap()).unwrap();
     let tap = network.resolve_tap(None).unwrap();
-    let broken = explain(&network, &GradCam, &tap, &images(), Target::Predicted).unwrap();
+    let broken =
+        explain(&network, &GradCam::default(), &tap, &images(), Target::Predicted).unwrap();
     assert_eq!(broken.status, [Status::NotFinite; 2]);
     assert!(broken.maps.iter().all(|value| value.is_finite()));
 }
@@ -138,7 +142,8 @@ fn a_network_that_is_not_finite_is_said_to_be() {
 fn a_tap_without_places_is_refused() {
     let network = network();
     let tap = network.resolve_tap(Some("fc")).unwrap();
-    let refused = explain(&network, &GradCam, &tap, &images(), Target::Predicted);
+    let refused =
+        explain(&network, &GradCam::default(), &tap, &images(), Target::Predicted);
     let said = refused.unwrap_err().to_string();
     assert!(said.contains("tap `fc`"), "{said}");
 }

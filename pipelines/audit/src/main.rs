@@ -14,7 +14,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use consistency::{Psi, Reduction};
-use explain::TargetKind;
+use explain::{Smooth, TargetKind};
 use models::Arch;
 use scores::Summary;
 use stage::Stage;
@@ -49,7 +49,7 @@ struct Args {
         long,
         value_name = "NAME",
         default_value = "grad-cam",
-        value_parser = PossibleValuesParser::new(explain::NAMES)
+        value_parser = PossibleValuesParser::new(explain::METHODS.map(|(name, _)| name))
     )]
     explainer: String,
 
@@ -57,13 +57,19 @@ struct Args {
     #[arg(long, value_name = "NAME")]
     tap: Option<String>,
 
-    /// Class that is explained; of a set of labels the one of the highest confidence
+    /// Mean over mirrored, darker and brighter copies of the image, or first principal
+    /// component of the channels
     #[arg(
         long,
-        value_name = "CLASS",
-        default_value = "predicted",
-        value_parser = PossibleValuesParser::new(["predicted", "label"])
+        value_name = "HOW",
+        value_parser = PossibleValuesParser::new(Smooth::NAMES)
+            .try_map(|how| how.parse::<Smooth>())
     )]
+    smooth: Option<Smooth>,
+
+    /// Class that is explained: predicted, label (of a set the one of the highest confidence),
+    /// or a class's name
+    #[arg(long, value_name = "CLASS", default_value = "predicted")]
     target: String,
 
     /// How far each pixel is pushed, ε of Eq. (7)
@@ -120,7 +126,8 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let pack = Pack::open(&args.data)?;
     let performer = performer::open(&args.model, args.arch, &pack)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
-    let explainer = explain::by_name(&args.explainer)?;
+    let (smooth, at_a_time) = (args.smooth, args.batch_size.get());
+    let explainer = explain::by_name(&args.explainer, smooth, at_a_time)?;
 
     let audit = Audit {
         pack: &pack,
@@ -128,24 +135,21 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         network: &performer.network,
         tap: &tap,
         explainer: explainer.as_ref(),
-        target: if args.target == "label" {
-            TargetKind::Label
-        } else {
-            TargetKind::Predicted
-        },
+        target: TargetKind::of(&args.target, &pack.meta.classes)?,
         step: attack::step(args.epsilon as f32, args.epsilon_unit, performer.meta.std),
         psi: args.psi,
         reduction: args.reduction,
         meta: MapsMeta {
             explainer: args.explainer.clone(),
             tap: tap.name().to_owned(),
+            smooth: smooth.map(|smooth| smooth.to_string()),
             image_size: [pack.height(), pack.width()],
             target: args.target.clone(),
             epsilon: None,
             epsilon_unit: None,
         },
     };
-    let judged = audit.run(args.batch_size.get(), stage)?;
+    let judged = audit.run(at_a_time, stage)?;
 
     let provenance = stage
         .provenance()

@@ -41,7 +41,7 @@ struct Args {
         long = "explainer",
         value_name = "NAME",
         num_args = 1..,
-        value_parser = PossibleValuesParser::new(explain::NAMES)
+        value_parser = PossibleValuesParser::new(explain::METHODS.map(|(name, _)| name))
     )]
     explainers: Vec<String>,
 
@@ -114,7 +114,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         network: &performer.network,
         model: &args.model,
         tap: &tap,
-        explainers: measure::explainers(&args.explainers)?,
+        explainers: measure::explainers(&args.explainers, args.batch_size.get())?,
         predicted_maps: args.maps_output.is_some(),
         batch_size: args.batch_size.get(),
     }

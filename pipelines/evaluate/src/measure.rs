@@ -33,9 +33,13 @@ pub(crate) struct Measured {
 }
 
 /// The methods of these names, each once.
-pub(crate) fn explainers(names: &[String]) -> explain::Result<Vec<Box<dyn Explainer>>> {
+pub(crate) fn explainers(
+    names: &[String],
+    at_a_time: usize,
+) -> explain::Result<Vec<Box<dyn Explainer>>> {
     let first = |&(i, name): &(usize, &String)| !names[..i].contains(name);
-    names.iter().enumerate().filter(first).map(|(_, name)| explain::by_name(name)).collect()
+    let once = names.iter().enumerate().filter(first);
+    once.map(|(_, name)| explain::by_name(name, None, at_a_time)).collect()
 }
 
 impl Measuring<'_> {

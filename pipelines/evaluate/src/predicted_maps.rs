@@ -40,6 +40,7 @@ impl PredictedMaps {
             meta: MapsMeta {
                 explainer: self.explainer.to_owned(),
                 tap: tap.to_owned(),
+                smooth: None,
                 image_size: [pack.height(), pack.width()],
                 target: "predicted".to_owned(),
                 epsilon: None,

@@ -9,15 +9,16 @@ use artifact::{MapsMeta, Pack};
 use attack::EpsilonUnit;
 use clap::{
     Parser,
-    builder::{PossibleValuesParser, TypedValueParser},
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use explain::TargetKind;
+use explain::{Smooth, TargetKind};
 use models::Arch;
 use stage::Stage;
 
 use crate::{attacked::Attacked, run::Job};
 
 mod attacked;
+mod cost;
 mod maps;
 mod run;
 
@@ -42,7 +43,7 @@ struct Args {
         long,
         value_name = "NAME",
         default_value = "grad-cam",
-        value_parser = PossibleValuesParser::new(explain::NAMES)
+        value_parser = PossibleValuesParser::new(methods())
     )]
     explainer: String,
 
@@ -50,13 +51,19 @@ struct Args {
     #[arg(long, value_name = "NAME")]
     tap: Option<String>,
 
-    /// Class that is explained; of a set of labels the one of the highest confidence
+    /// Mean over mirrored, darker and brighter copies of the image, or first principal
+    /// component of the channels
     #[arg(
         long,
-        value_name = "CLASS",
-        default_value = "predicted",
-        value_parser = PossibleValuesParser::new(["predicted", "label"])
+        value_name = "HOW",
+        value_parser = PossibleValuesParser::new(Smooth::NAMES)
+            .try_map(|how| how.parse::<Smooth>())
     )]
+    smooth: Option<Smooth>,
+
+    /// Class that is explained: predicted, label (of a set the one of the highest confidence),
+    /// labels (a map for each of a set), or a class's name
+    #[arg(long, value_name = "CLASS", default_value = "predicted")]
     target: String,
 
     /// Maps of the clean images, by this model: explain the perturbed images instead
@@ -90,12 +97,21 @@ struct Args {
     #[arg(long, value_name = "AT_A_TIME", default_value = "64")]
     batch_size: NonZeroUsize,
 
+    /// Print how many passes through the network this takes, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+
     /// Maps to write (safetensors)
-    #[arg(long, value_name = "FILE")]
-    output: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "dry_run")]
+    output: Option<PathBuf>,
 
     #[command(flatten)]
     common: stage::Common,
+}
+
+/// The methods' names, and what each costs.
+fn methods() -> impl IntoIterator<Item = PossibleValue> {
+    explain::METHODS.map(|(name, passes)| PossibleValue::new(name).help(passes))
 }
 
 fn epsilon(text: &str) -> Result<f64, String> {
@@ -117,11 +133,13 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let pack = Pack::open(&args.data)?;
     let performer = performer::open(&args.model, args.arch, &pack)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
-    let explainer = explain::by_name(&args.explainer)?;
+    let (smooth, at_a_time) = (args.smooth, args.batch_size.get());
+    let explainer = explain::by_name(&args.explainer, smooth, at_a_time)?;
 
     let mut meta = MapsMeta {
         explainer: args.explainer.clone(),
         tap: tap.name().to_owned(),
+        smooth: smooth.map(|smooth| smooth.to_string()),
         image_size: [pack.height(), pack.width()],
         target: args.target.clone(),
         epsilon: None,
@@ -157,18 +175,26 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         network: &performer.network,
         tap: &tap,
         explainer: explainer.as_ref(),
-        target: if args.target == "label" {
-            TargetKind::Label
-        } else {
-            TargetKind::Predicted
-        },
-        batch_size: args.batch_size.get(),
+        batch_size: at_a_time,
     };
+    let every_label = args.target == "labels";
+    let target = || TargetKind::of(&args.target, &pack.meta.classes);
+    if args.dry_run {
+        let maps = match &attacked {
+            Some(attacked) => attacked.len(),
+            None if every_label => job.pairs().len(),
+            None => pack.len(),
+        };
+        stage::print(&job.cost(maps)?)?;
+        return Ok(());
+    }
     let maps = match &attacked {
-        Some(attacked) => job.attacked(attacked)?,
-        None => job.clean()?,
+        Some(attacked) => job.attacked(attacked, target()?)?,
+        None if every_label => job.every_label()?,
+        None => job.clean(target()?)?,
     };
     maps.say(&meta);
-    maps.into_artifact(meta, &pack, provenance).write(&args.output)?;
+    let output = args.output.as_deref().expect("it is required but for a dry run");
+    maps.into_artifact(meta, &pack, provenance).write(output)?;
     Ok(())
 }

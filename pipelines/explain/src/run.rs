@@ -3,12 +3,12 @@
 use anyhow::Result;
 use artifact::{Label, Pack};
 use candle_core::Tensor;
-use explain::{Explainer, Explanation, Subject, TargetKind};
+use explain::{Explainer, Explanation, Subject, Target, TargetKind};
 use models::{Network, Tap};
 use ops::Node;
 use stage::Stage;
 
-use crate::{attacked::Attacked, maps::Rows};
+use crate::{attacked::Attacked, cost::Cost, maps::Rows};
 
 /// What is explained, and how.
 pub(crate) struct Job<'a> {
@@ -17,28 +17,78 @@ pub(crate) struct Job<'a> {
     pub(crate) network: &'a Network,
     pub(crate) tap: &'a Tap,
     pub(crate) explainer: &'a dyn Explainer,
-    pub(crate) target: TargetKind,
     pub(crate) batch_size: usize,
 }
 
 impl Job<'_> {
     /// g(f(x)) of every image of the pack.
-    pub(crate) fn clean(&self) -> Result<Rows> {
+    pub(crate) fn clean(&self, target: TargetKind) -> Result<Rows> {
         self.each(self.pack.len(), (0, 0), |rows| {
             let images = performer::image_batch(self.pack, rows)?;
-            let explanation =
-                self.explain(&images, |logits| labels(self.pack, rows, logits))?;
+            let labels = |logits: &[f32]| labels(self.pack, rows, logits);
+            let explanation = self.subject(&images)?.predict_and_explain(
+                self.explainer,
+                target,
+                labels,
+            )?;
             Ok((rows.to_vec(), explanation))
         })
     }
 
+    /// A map for every image and each of its labels.
+    pub(crate) fn every_label(&self) -> Result<Rows> {
+        let pairs = self.pairs();
+        self.each(pairs.len(), (0, 0), |numbers| {
+            let (rows, labels): (Vec<usize>, Vec<i64>) =
+                numbers.iter().map(|&i| pairs[i]).unzip();
+            let images = performer::image_batch(self.pack, &rows)?;
+            let subject = self.subject(&images)?;
+            let target = Target::Given(&labels);
+            let explanation = subject.explain(self.explainer, subject.logits()?, target)?;
+            Ok((rows, explanation))
+        })
+    }
+
+    /// Every image of the pack with each of its labels.
+    pub(crate) fn pairs(&self) -> Vec<(usize, i64)> {
+        let labels = |row| match self.pack.labels.row(row) {
+            Label::Single(label) => vec![label],
+            Label::Multi(hot) => (0..)
+                .zip(hot)
+                .filter(|(_, hot)| **hot != 0)
+                .map(|(class, _)| class)
+                .collect(),
+        };
+        let all = 0..self.pack.len();
+        all.flat_map(|row| labels(row).into_iter().map(move |label| (row, label))).collect()
+    }
+
     /// g(f(x̂)) of the images under attack: for the prediction f(x̂) itself, or for the
-    /// label that the clean map is of.
-    pub(crate) fn attacked(&self, attacked: &Attacked) -> Result<Rows> {
+    /// class that the clean map is of.
+    pub(crate) fn attacked(&self, attacked: &Attacked, target: TargetKind) -> Result<Rows> {
         self.each(attacked.len(), attacked.map_size(), |images| {
             let pixels = attacked.images(self.pack, images)?;
-            let explanation = self.explain(&pixels, |_| attacked.targets(images))?;
+            let labels = |_: &[f32]| attacked.targets(images);
+            let explanation = self.subject(&pixels)?.predict_and_explain(
+                self.explainer,
+                target,
+                labels,
+            )?;
             Ok((attacked.rows(images), explanation))
+        })
+    }
+
+    /// What so many maps take.
+    pub(crate) fn cost(&self, maps: usize) -> Result<Cost> {
+        let first = performer::image_batch(self.pack, &[0])?;
+        let (_, channels, height, width) = self.subject(&first)?.activation().dims4()?;
+        Ok(Cost {
+            explainer: self.explainer.name(),
+            tap: self.tap.name().to_owned(),
+            activation: [channels, height, width],
+            maps,
+            batch_size: self.batch_size,
+            passes: self.explainer.passes(channels),
         })
     }
 
@@ -61,13 +111,8 @@ impl Job<'_> {
         Ok(gathered)
     }
 
-    fn explain(
-        &self,
-        images: &Tensor,
-        labels: impl FnOnce(&[f32]) -> Vec<i64>,
-    ) -> Result<Explanation> {
-        let subject = Subject::new(self.network, self.tap, &Node::from(images))?;
-        Ok(subject.predict_and_explain(self.explainer, self.target, labels)?)
+    fn subject(&self, images: &Tensor) -> Result<Subject<'_>> {
+        Ok(Subject::new(self.network, self.tap, &Node::from(images))?)
     }
 }
 

@@ -31,6 +31,7 @@ fn maps(sample: &[u32], predicted: &[i64], labels: &[i64], maps: &[[f32; 2]]) ->
         meta: MapsMeta {
             explainer: "grad-cam".into(),
             tap: "layer4".into(),
+            smooth: None,
             image_size: [1, 4],
             target: "predicted".into(),
             epsilon: None,

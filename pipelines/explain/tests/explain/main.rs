@@ -4,5 +4,6 @@
 
 mod attacked;
 mod clean;
+mod options;
 mod refused;
 mod setup;

@@ -119,6 +119,6 @@ fn a_wrong_usage_is_said() {
         refused(dir.path(), &flags, 2, &["finite and at least 0"]);
     }
     refused(dir.path(), &["--epsilon-unit", "inch"], 2, &["pixel", "normalized"]);
-    refused(dir.path(), &["--target", "other"], 2, &["predicted", "label"]);
+    refused(dir.path(), &["--target", "other"], 1, &["`other`", "predicted, label or one"]);
     refused(dir.path(), &["--batch-size", "0"], 2, &["--batch-size"]);
 }

@@ -1,0 +1,72 @@
+use candle_core::Tensor;
+use models::Mode;
+use ops::Node;
+
+use crate::{
+    Explainer, Passes, Raw, Result, Subject,
+    activation_gradient::activation,
+    cam::{Join, cam, scale},
+};
+
+/// Ablation-CAM (Desai and Ramaswamy, WACV 2020; in the paper's Table I).
+///
+/// ```text
+/// w_c = (s − s_c) / s,    map = Σ_c w_c A_c
+/// ```
+///
+/// with A the activation at the tap, s the target's logit and `s_c` what it is with channel c
+/// set to 0. Where an activation is nowhere 0, pytorch-grad-cam sets the channel to its
+/// smallest value less 10⁷, which is not in the article and not done here.
+#[derive(Clone, Copy, Debug)]
+pub struct AblationCam {
+    pub(crate) join: Join,
+    /// Activations that go through the head together.
+    pub(crate) at_a_time: usize,
+}
+
+impl Explainer for AblationCam {
+    fn name(&self) -> &'static str {
+        "ablation-cam"
+    }
+
+    fn passes(&self, channels: usize) -> Passes {
+        Passes { head_forward: channels, ..Passes::PREDICTION }
+    }
+
+    fn maps(&self, subject: &Subject<'_>, target: &[i64]) -> Result<Raw> {
+        let at = activation(subject)?;
+        let [channels, height, width] = at.shape;
+        let (area, size) = (height * width, channels * height * width);
+        let (classes, whole) = (subject.network.classes(), subject.logits()?);
+        let logit = |logits: &[f32], row: usize, image: usize| {
+            logits[row * classes + target[image] as usize]
+        };
+
+        // (image, channel) one after the other, so that a few images fill whole batches too
+        let all: Vec<usize> = (0..target.len() * channels).collect();
+        let mut weights = Vec::with_capacity(all.len());
+        for ablated in all.chunks(self.at_a_time) {
+            let mut values = Vec::with_capacity(ablated.len() * size);
+            for &i in ablated {
+                let (image, channel) = (i / channels, i % channels);
+                let first = values.len() + channel * area;
+                values.extend_from_slice(&at.activation[image * size..][..size]);
+                values[first..first + area].fill(0.0);
+            }
+            let shape = (ablated.len(), channels, height, width);
+            let values = Tensor::from_vec(values, shape, subject.activation().device())?;
+            let logits =
+                subject.network.head(&Node::from(&values), subject.tap, Mode::Eval)?;
+            let logits = logits.flatten_all()?.to_vec1::<f32>()?;
+            weights.extend(ablated.iter().enumerate().map(|(row, &i)| {
+                let image = i / channels;
+                let s = logit(&whole, image, image);
+                (s - logit(&logits, row, image)) / s
+            }));
+        }
+        Ok(cam(at, self.join, |(image, channel), activation, _| {
+            let w = weights[image * channels + channel];
+            scale(activation, w);
+        }))
+    }
+}
