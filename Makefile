@@ -230,7 +230,7 @@ $(BIN)/%: Cargo.lock rust-toolchain.toml $(wildcard Cargo.toml .cargo/config.tom
 
 # ---- words ------------------------------------------------------------------
 
-.PHONY: report rounds baseline plan build check check-real test parity study bench bench-scaling clean help FORCE
+.PHONY: report rounds baseline plan build check check-real test parity study bench bench-explainers bench-scaling clean help FORCE
 
 report: $(OUT)/report.html ## the run, its baseline and the report (the default)
 
@@ -266,6 +266,9 @@ study: ## does reweighting help: variants over seeds against the baseline (hours
 
 bench: ## race PyTorch on this CPU: steps, stages, operators, memory, tables; into benches/results
 	scripts/bench cpu
+
+bench-explainers: ## race pytorch-grad-cam and Captum, method by method; into benches/results
+	scripts/bench explainers
 
 bench-scaling: ## time a sample and memory against sizes and numbers; into benches/results
 	scripts/bench scaling

@@ -14,9 +14,9 @@ use std::{
 };
 
 use anyhow::Result;
-use attack::Target;
 use candle_core::{Device, Tensor};
 use clap::{Args, Parser};
+use explain::Target;
 use models::{Arch, Mode, Network, Normalization};
 use ops::{Conv2d, Node};
 use rayon::prelude::*;
@@ -27,6 +27,13 @@ enum Work {
     Forward(Whole),
     /// The signs of the gradient of the pixels
     Fgsm(Whole),
+    /// Maps of the predicted classes, in the size of the images
+    Explain {
+        #[command(flatten)]
+        whole: Whole,
+        #[arg(long)]
+        explainer: String,
+    },
     /// A convolution, forward
     Conv(Shape),
     /// The gradients of a convolution's input and weights
@@ -34,6 +41,9 @@ enum Work {
     /// The images in the folders of a folder, decoded on all cores
     Decode { folder: PathBuf },
 }
+
+/// Images or activations in a pass of methods that need many, as pytorch-grad-cam's Ablation-CAM.
+const AT_A_TIME: usize = 32;
 
 #[derive(Args, Debug)]
 struct Whole {
@@ -83,7 +93,26 @@ fn run() -> Result<()> {
             let (network, images) = whole.open()?;
             let labels: Vec<i64> =
                 (0..whole.batch).map(|i| (i % whole.classes) as i64).collect();
-            repeat(|| Ok(attack::fgsm(&network, &images, Target::Single(&labels))?))
+            repeat(|| Ok(attack::fgsm(&network, &images, attack::Target::Single(&labels))?))
+        }
+        Work::Explain { whole, explainer } => {
+            let (network, images) = whole.open()?;
+            let tap = network.resolve_tap(None)?;
+            let explainer = explain::by_name(&explainer, None, AT_A_TIME)?;
+            repeat(|| {
+                let explainer = explainer.as_ref();
+                let found = explain::explain(
+                    &network,
+                    explainer,
+                    &tap,
+                    &images,
+                    Target::Predicted,
+                )?;
+                let size = (whole.size, whole.size);
+                let native = (found.height, found.width);
+                let sized = |i| explain::full_size(found.map(i), native, size);
+                Ok((0..whole.batch).map(sized).collect::<Vec<_>>())
+            })
         }
         Work::Conv(shape) => {
             let (x, w, conv) = shape.open()?;
