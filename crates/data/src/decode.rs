@@ -187,6 +187,17 @@ mod tests {
     }
 
     #[test]
+    fn an_image_is_read_at_its_own_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("grey.png");
+        GrayImage::from_raw(3, 1, vec![1, 2, 3]).unwrap().save(&path).unwrap();
+        let pixels = ImageSource::File(path.clone()).read().unwrap();
+        assert_eq!((pixels.height, pixels.width), (1, 3));
+        assert_eq!(pixels.rgb, [1, 1, 1, 2, 2, 2, 3, 3, 3]);
+        assert_eq!(pixels.stored, fs::read(path).unwrap());
+    }
+
+    #[test]
     fn a_truncated_file_is_an_error() {
         for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Bmp] {
             let file = encoded(format);

@@ -49,3 +49,16 @@ pub fn pixels(
     });
     Tensor::from_vec(pixels, (images.len(), 3, height, width), &Device::Cpu)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_become_shares_of_255() {
+        let batch = pixels(&[&[0, 51, 255], &[102, 0, 0]], [1, 1]).unwrap();
+        assert_eq!(batch.dims(), [2, 3, 1, 1]);
+        let values = batch.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values, [0.0, 0.2, 1.0, 0.4, 0.0, 0.0]);
+    }
+}

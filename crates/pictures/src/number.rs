@@ -46,7 +46,7 @@ mod tests {
     fn digits_stand_side_by_side() {
         let mut picture = RgbImage::from_pixel(15, 11, Rgb([255; 3]));
         draw(&mut picture, (1, 1), 17);
-        let drawn: Vec<String> = (1..HEIGHT + 1)
+        let drawn: Vec<String> = (1..=HEIGHT)
             .step_by(2)
             .map(|y| {
                 let black = |x: &u32| picture.get_pixel(*x, y).0 == [0; 3];

@@ -2,9 +2,11 @@
 //!
 //! Writes the maps g(f(x)) of a pack's images. With maps and perturbations it composes the
 //! semantic-preserved adversarial images x̂ of Eq. (1) and writes their maps g(f(x̂)).
+//! On request it draws maps over their images; of an image file it only does that.
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
+use anyhow::Context;
 use artifact::{MapsMeta, Pack};
 use attack::EpsilonUnit;
 use clap::{
@@ -15,19 +17,24 @@ use explain::TargetKind;
 use models::Arch;
 use stage::Stage;
 
-use crate::{attacked::Attacked, run::Job};
+use crate::{attacked::Attacked, overlay::Overlays, picture_args::PictureArgs, run::Job};
 
 mod attacked;
 mod maps;
+mod overlay;
+mod picture_args;
+mod picture_file;
+mod prediction;
 mod run;
+mod samples;
 
 /// Explain where in each image the network sees the class
 #[derive(Debug, Parser)]
 #[command(name = "explain", version)]
 struct Args {
     /// Pack of the images
-    #[arg(long, value_name = "PACK")]
-    data: PathBuf,
+    #[arg(long, value_name = "PACK", required_unless_present = "image")]
+    data: Option<PathBuf>,
 
     /// Model to explain
     #[arg(long, value_name = "FILE")]
@@ -91,8 +98,11 @@ struct Args {
     batch_size: NonZeroUsize,
 
     /// Maps to write (safetensors)
-    #[arg(long, value_name = "FILE")]
-    output: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "overlay")]
+    output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pictures: PictureArgs,
 
     #[command(flatten)]
     common: stage::Common,
@@ -114,7 +124,11 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.common.device()?;
-    let pack = Pack::open(&args.data)?;
+    if let Some(image) = &args.pictures.image {
+        return picture_file::run(args, image);
+    }
+    let pack = Pack::open(args.data.as_ref().context("no --data")?)?;
+    let overlays = Overlays::new(&args.pictures, &pack)?;
     let performer = performer::open(&args.model, args.arch, &pack)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
     let explainer = explain::by_name(&args.explainer)?;
@@ -127,11 +141,10 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         epsilon: None,
         epsilon_unit: None,
     };
-    let mut provenance = stage
-        .provenance()
+    let mut provenance = overlay::without_pictures(stage.provenance())
         .with_input("data", pack.digest())
         .with_input("model", performer.digest.as_str());
-    let attacked = match (&args.maps, &args.perturbations, args.epsilon) {
+    let mut attacked = match (&args.maps, &args.perturbations, args.epsilon) {
         (Some(maps), Some(perturbations), Some(epsilon)) => {
             let of = attacked::Of {
                 pack: &pack,
@@ -164,11 +177,22 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         },
         batch_size: args.batch_size.get(),
     };
-    let maps = match &attacked {
-        Some(attacked) => job.attacked(attacked)?,
-        None => job.clean()?,
+    // nobody reads the maps of the others
+    let only = overlays.as_ref().filter(|_| args.output.is_none()).map(Overlays::samples);
+    let maps = match &mut attacked {
+        Some(attacked) => job.attacked(attacked.only(only))?,
+        None => job.clean(only)?,
     };
     maps.say(&meta);
-    maps.into_artifact(meta, &pack, provenance).write(&args.output)?;
+    let maps = maps.into_artifact(meta, &pack, provenance);
+    if let Some(output) = &args.output {
+        maps.write(output)?;
+    }
+    if let Some(overlays) = overlays {
+        overlays.write(stage, &maps, |row| match &attacked {
+            Some(attacked) => attacked.bytes(&pack, row),
+            None => Ok(pack.image(maps.sample[row] as usize).to_vec()),
+        })?;
+    }
     Ok(())
 }

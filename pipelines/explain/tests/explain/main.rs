@@ -4,5 +4,6 @@
 
 mod attacked;
 mod clean;
+mod pictures;
 mod refused;
 mod setup;
