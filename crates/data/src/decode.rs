@@ -79,13 +79,17 @@ fn one(source: &Source, geometry: Geometry) -> Result<Decoded, BadFile> {
     })
 }
 
-struct Pixels {
-    height: usize,
-    width: usize,
-    /// Interleaved, `[h, w, 3]`.
-    rgb: Vec<u8>,
+/// An image at its own size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pixels {
+    /// h.
+    pub height: usize,
+    /// w.
+    pub width: usize,
+    /// RGB, interleaved, `[h, w, 3]`.
+    pub rgb: Vec<u8>,
     /// The bytes it was read from.
-    stored: Vec<u8>,
+    pub stored: Vec<u8>,
 }
 
 impl ImageSource {
@@ -96,7 +100,12 @@ impl ImageSource {
         }
     }
 
-    fn read(&self) -> Result<Pixels, BadFile> {
+    /// Decodes the image, as [`decode`] does, and leaves it at its own size.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or is no whole image.
+    pub fn read(&self) -> Result<Pixels, BadFile> {
         let bad = |reason: String| BadFile { path: self.path().to_owned(), reason };
         match self {
             Self::File(path) => {
@@ -175,6 +184,17 @@ mod tests {
         let (height, width, rgb) = rgb(&encoded(ImageFormat::Png)).unwrap();
         assert_eq!((height, width), (24, 32));
         assert_eq!(rgb[3..6], [7, 7, 7]);
+    }
+
+    #[test]
+    fn an_image_is_read_at_its_own_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("grey.png");
+        GrayImage::from_raw(3, 1, vec![1, 2, 3]).unwrap().save(&path).unwrap();
+        let pixels = ImageSource::File(path.clone()).read().unwrap();
+        assert_eq!((pixels.height, pixels.width), (1, 3));
+        assert_eq!(pixels.rgb, [1, 1, 1, 2, 2, 2, 3, 3, 3]);
+        assert_eq!(pixels.stored, fs::read(path).unwrap());
     }
 
     #[test]

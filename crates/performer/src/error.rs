@@ -20,6 +20,16 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// The model file does not say what it tells apart, and there is no pack that would.
+    #[error(
+        "{path}: expected the metadata key `model` with classes and image size, found none: \
+         explain images of a pack instead, by --data PACK --arch NAME"
+    )]
+    NoMeta {
+        /// The model file.
+        path: PathBuf,
+    },
+
     /// The model file holds another network than was asked for.
     #[error("{path}: expected {expected} (by --arch), found {found}")]
     Arch {

@@ -23,12 +23,42 @@ use rayon::prelude::*;
 ///
 /// If a row is not in the pack.
 pub fn image_batch(pack: &Pack, rows: &[usize]) -> candle_core::Result<Tensor> {
-    let (height, width) = (pack.height(), pack.width());
-    let mut pixels = vec![0f32; rows.len() * 3 * height * width];
-    pixels.par_chunks_mut(3 * height * width).zip(rows).for_each(|(image, &row)| {
-        for (pixel, &byte) in image.iter_mut().zip(pack.image(row)) {
+    let images: Vec<_> = rows.iter().map(|&row| pack.image(row)).collect();
+    pixels(&images, [pack.height(), pack.width()])
+}
+
+/// Images as [`image_batch`] makes them of a pack.
+///
+/// # Shapes
+///
+/// - `images`: B of `[3, H, W]`
+/// - result: `[B, 3, H, W]`, f32, on the CPU
+///
+/// # Errors
+///
+/// If the tensor cannot be made.
+pub fn pixels(
+    images: &[&[u8]],
+    [height, width]: [usize; 2],
+) -> candle_core::Result<Tensor> {
+    let mut pixels = vec![0f32; images.len() * 3 * height * width];
+    pixels.par_chunks_mut(3 * height * width).zip(images).for_each(|(pixels, image)| {
+        for (pixel, &byte) in pixels.iter_mut().zip(*image) {
             *pixel = f32::from(byte) / 255.0;
         }
     });
-    Tensor::from_vec(pixels, (rows.len(), 3, height, width), &Device::Cpu)
+    Tensor::from_vec(pixels, (images.len(), 3, height, width), &Device::Cpu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_become_shares_of_255() {
+        let batch = pixels(&[&[0, 51, 255], &[102, 0, 0]], [1, 1]).unwrap();
+        assert_eq!(batch.dims(), [2, 3, 1, 1]);
+        let values = batch.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values, [0.0, 0.2, 1.0, 0.4, 0.0, 0.0]);
+    }
 }

@@ -30,27 +30,57 @@ pub struct Performer {
 /// the pack's: such an error names both files.
 pub fn open(path: &Path, arch: Option<Arch>, pack: &Pack) -> Result<Performer> {
     let digest = artifact::digest(path)?;
-    let file = ModelFile::read(path)?;
-    let network = |source| Error::Network { path: path.to_owned(), source };
-
-    let meta = match (file.meta, arch) {
+    let mut file = ModelFile::read(path)?;
+    let meta = match (file.meta.take(), arch) {
         (Some(meta), _) => meta,
         (None, Some(arch)) => torchvision(arch, pack),
         (None, None) => return Err(Error::NoArch { path: path.to_owned() }),
     };
+    let arch = known(path, arch, &meta)?;
+    check(path, &meta, pack)?;
+    load(path, arch, meta, file, digest)
+}
+
+/// Opens the model file at `path` to judge any image.
+///
+/// # Errors
+///
+/// If the file cannot be read, does not say its classes and image size, holds another
+/// network than `arch`, or if its tensors are not exactly those of the network.
+pub fn open_alone(path: &Path, arch: Option<Arch>) -> Result<Performer> {
+    let digest = artifact::digest(path)?;
+    let mut file = ModelFile::read(path)?;
+    let Some(meta) = file.meta.take() else {
+        return Err(Error::NoMeta { path: path.to_owned() });
+    };
+    let arch = known(path, arch, &meta)?;
+    load(path, arch, meta, file, digest)
+}
+
+/// The network that the file says it holds, with which `asked` may only agree.
+fn known(path: &Path, asked: Option<Arch>, meta: &ModelMeta) -> Result<Arch> {
+    let network = |source| Error::Network { path: path.to_owned(), source };
     let found = meta.arch.parse::<Arch>().map_err(network)?;
-    if let Some(expected) = arch.filter(|&expected| expected != found) {
-        return Err(Error::Arch {
+    match asked.filter(|&expected| expected != found) {
+        None => Ok(found),
+        Some(expected) => Err(Error::Arch {
             path: path.to_owned(),
             expected: expected.to_string(),
             found: found.to_string(),
-        });
+        }),
     }
-    check(path, &meta, pack)?;
+}
 
+fn load(
+    path: &Path,
+    arch: Arch,
+    meta: ModelMeta,
+    file: ModelFile,
+    digest: String,
+) -> Result<Performer> {
     let norm = Normalization { mean: meta.mean, std: meta.std };
-    let network = Network::load(found, meta.classes.len(), norm, &file.tensors, Head::Keep)
-        .map_err(network)?;
+    let network = Network::load(arch, meta.classes.len(), norm, &file.tensors, Head::Keep)
+        .map_err(|source| Error::Network { path: path.to_owned(), source })?;
     Ok(Performer { network, meta, provenance: file.provenance, digest })
 }
 

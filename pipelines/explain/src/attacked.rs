@@ -63,6 +63,14 @@ impl Attacked {
         Ok(Self { clean, perturbations: directions, step, joined })
     }
 
+    /// Forgets all images but these samples, in ascending order, if some are given.
+    pub(crate) fn only(&mut self, samples: Option<&[usize]>) -> &Self {
+        if let Some(samples) = samples {
+            self.joined.retain(|row| samples.binary_search(&row.pack).is_ok());
+        }
+        self
+    }
+
     /// Number of images.
     pub(crate) fn len(&self) -> usize {
         self.joined.len()
@@ -102,6 +110,12 @@ impl Attacked {
         let maps: Vec<Vec<f32>> = maps.par_iter().map(protection).collect();
         let x = performer::image_batch(pack, &self.rows(images))?;
         Ok(attack::compose_batch(&x, &directions, &maps, self.step)?)
+    }
+
+    /// One of these images under attack as it is drawn, u8 `[3, H, W]`.
+    pub(crate) fn bytes(&self, pack: &Pack, image: usize) -> anyhow::Result<Vec<u8>> {
+        let pixels: Vec<f32> = self.images(pack, &[image])?.flatten_all()?.to_vec1()?;
+        Ok(pixels.iter().map(|v| (v * 255.0).round() as u8).collect())
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Writes the maps g(f(x)) of a pack's images. With maps and perturbations it composes the
 //! semantic-preserved adversarial images x̂ of Eq. (1) and writes their maps g(f(x̂)).
+//! On request it draws maps over their images; of an image file it only does that.
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
+use anyhow::{Context, ensure};
 use artifact::{MapsMeta, Pack};
 use attack::EpsilonUnit;
 use clap::{
@@ -15,20 +17,25 @@ use explain::{Smooth, TargetKind};
 use models::Arch;
 use stage::Stage;
 
-use crate::{attacked::Attacked, run::Job};
+use crate::{attacked::Attacked, overlay::Overlays, picture_args::PictureArgs, run::Job};
 
 mod attacked;
 mod cost;
 mod maps;
+mod overlay;
+mod picture_args;
+mod picture_file;
+mod prediction;
 mod run;
+mod samples;
 
 /// Explain where in each image the network sees the class
 #[derive(Debug, Parser)]
 #[command(name = "explain", version)]
 struct Args {
     /// Pack of the images
-    #[arg(long, value_name = "PACK")]
-    data: PathBuf,
+    #[arg(long, value_name = "PACK", required_unless_present = "image")]
+    data: Option<PathBuf>,
 
     /// Model to explain
     #[arg(long, value_name = "FILE")]
@@ -102,8 +109,11 @@ struct Args {
     dry_run: bool,
 
     /// Maps to write (safetensors)
-    #[arg(long, value_name = "FILE", required_unless_present = "dry_run")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["overlay", "dry_run"])]
     output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pictures: PictureArgs,
 
     #[command(flatten)]
     common: stage::Common,
@@ -130,7 +140,11 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.common.device()?;
-    let pack = Pack::open(&args.data)?;
+    if let Some(image) = &args.pictures.image {
+        return picture_file::run(args, image);
+    }
+    let pack = Pack::open(args.data.as_ref().context("no --data")?)?;
+    let overlays = Overlays::new(&args.pictures, &pack)?;
     let performer = performer::open(&args.model, args.arch, &pack)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
     let (smooth, at_a_time) = (args.smooth, args.batch_size.get());
@@ -145,11 +159,10 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         epsilon: None,
         epsilon_unit: None,
     };
-    let mut provenance = stage
-        .provenance()
+    let mut provenance = overlay::without_pictures(stage.provenance())
         .with_input("data", pack.digest())
         .with_input("model", performer.digest.as_str());
-    let attacked = match (&args.maps, &args.perturbations, args.epsilon) {
+    let mut attacked = match (&args.maps, &args.perturbations, args.epsilon) {
         (Some(maps), Some(perturbations), Some(epsilon)) => {
             let of = attacked::Of {
                 pack: &pack,
@@ -178,6 +191,10 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         batch_size: at_a_time,
     };
     let every_label = args.target == "labels";
+    ensure!(
+        !every_label || overlays.is_none(),
+        "--target labels has several maps a sample, --overlay draws one: name a class"
+    );
     let target = || TargetKind::of(&args.target, &pack.meta.classes);
     if args.dry_run {
         let maps = match &attacked {
@@ -188,13 +205,23 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         stage::print(&job.cost(maps)?)?;
         return Ok(());
     }
-    let maps = match &attacked {
-        Some(attacked) => job.attacked(attacked, target()?)?,
+    // nobody reads the maps of the others
+    let only = overlays.as_ref().filter(|_| args.output.is_none()).map(Overlays::samples);
+    let maps = match &mut attacked {
+        Some(attacked) => job.attacked(attacked.only(only), target()?)?,
         None if every_label => job.every_label()?,
-        None => job.clean(target()?)?,
+        None => job.clean(only, target()?)?,
     };
     maps.say(&meta);
-    let output = args.output.as_deref().expect("it is required but for a dry run");
-    maps.into_artifact(meta, &pack, provenance).write(output)?;
+    let maps = maps.into_artifact(meta, &pack, provenance);
+    if let Some(output) = &args.output {
+        maps.write(output)?;
+    }
+    if let Some(overlays) = overlays {
+        overlays.write(stage, &maps, |row| match &attacked {
+            Some(attacked) => attacked.bytes(&pack, row),
+            None => Ok(pack.image(maps.sample[row] as usize).to_vec()),
+        })?;
+    }
     Ok(())
 }

@@ -21,17 +21,20 @@ pub(crate) struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// g(f(x)) of every image of the pack.
-    pub(crate) fn clean(&self, target: TargetKind) -> Result<Rows> {
-        self.each(self.pack.len(), (0, 0), |rows| {
-            let images = performer::image_batch(self.pack, rows)?;
-            let labels = |logits: &[f32]| labels(self.pack, rows, logits);
+    /// g(f(x)) of these images, or of every image of the pack.
+    pub(crate) fn clean(&self, only: Option<&[usize]>, target: TargetKind) -> Result<Rows> {
+        let samples =
+            only.map_or_else(|| (0..self.pack.len()).collect(), <[usize]>::to_vec);
+        self.each(samples.len(), (0, 0), |images| {
+            let rows: Vec<_> = images.iter().map(|&image| samples[image]).collect();
+            let images = performer::image_batch(self.pack, &rows)?;
+            let labels = |logits: &[f32]| labels(self.pack, &rows, logits);
             let explanation = self.subject(&images)?.predict_and_explain(
                 self.explainer,
                 target,
                 labels,
             )?;
-            Ok((rows.to_vec(), explanation))
+            Ok((rows, explanation))
         })
     }
 

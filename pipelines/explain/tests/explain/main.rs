@@ -5,5 +5,6 @@
 mod attacked;
 mod clean;
 mod options;
+mod pictures;
 mod refused;
 mod setup;
