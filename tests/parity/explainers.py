@@ -48,10 +48,10 @@ METHODS = {
 PROJECTED = ["eigen-cam", "eigen-grad-cam"]
 
 
-def native(method, model, layer, x, eigen):
+def native(method, model, layer, x, eigen, chosen=TARGETS):
     """The library's own map before it is resized, ReLU and min-max applied."""
     with METHODS[method](model, [layer]) as cam:
-        targets = [ClassifierOutputTarget(target) for target in TARGETS]
+        targets = [ClassifierOutputTarget(target) for target in chosen]
         cam.forward(x, targets)
         found = cam.activations_and_grads
         activation = found.activations[0].numpy()
