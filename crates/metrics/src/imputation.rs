@@ -1,0 +1,230 @@
+use std::f64::consts::TAU;
+
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+
+use crate::conjugate_gradient;
+
+/// Standard deviation of the noise on imputed pixels, of 0..1: the authors' 0.01.
+const NOISE: f64 = 0.01;
+
+/// Offsets (row, column) of a pixel's neighbours and their weights.
+const NEIGHBOURS: [((isize, isize), f64); 8] = [
+    ((-1, -1), 1.0 / 12.0),
+    ((-1, 0), 1.0 / 6.0),
+    ((-1, 1), 1.0 / 12.0),
+    ((0, -1), 1.0 / 6.0),
+    ((0, 1), 1.0 / 6.0),
+    ((1, -1), 1.0 / 12.0),
+    ((1, 0), 1.0 / 6.0),
+    ((1, 1), 1.0 / 12.0),
+];
+
+/// Noisy linear imputation of pixels (Rong et al., "A Consistent and Efficient Evaluation
+/// Strategy for Attribution Methods", ICML 2022, section 4.2): [`imputed`] and noise.
+///
+/// ```text
+/// x_i ← x_i + 0.01 ε_i,    ε_i normal,    i removed
+/// ```
+///
+/// Without noise a network could tell from the smoothness where pixels were removed. The
+/// noise is a function of `seed` and `stream` alone (`ChaCha8`); pytorch-grad-cam draws
+/// another each time, and adds 0.01 to the normalised input where this adds it to pixels. As
+/// there, values may leave 0..1 by it.
+///
+/// # Shapes
+///
+/// As [`imputed`].
+///
+/// # Panics
+///
+/// If all pixels are removed.
+///
+/// # Examples
+///
+/// ```
+/// let removed = [false, true, false];
+/// let noisy = |seed| metrics::noisily_imputed(&[0.2, 0.9, 0.4], (1, 3), &removed, seed, 0);
+/// assert!((noisy(1)[1] - 0.3).abs() < 0.08);
+/// assert_eq!(noisy(1), noisy(1));
+/// assert_ne!(noisy(1), noisy(2));
+/// ```
+pub fn noisily_imputed(
+    image: &[f32],
+    size: (usize, usize),
+    removed: &[bool],
+    seed: u64,
+    stream: u64,
+) -> Vec<f32> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(stream);
+    let mut image = imputed(image, size, removed);
+    for channel in image.chunks_exact_mut(removed.len()) {
+        for (value, _) in channel.iter_mut().zip(removed).filter(|(_, removed)| **removed) {
+            *value += (NOISE * normal(&mut random)) as f32;
+        }
+    }
+    image
+}
+
+/// Linear imputation of pixels: each removed one is the weighted mean of its neighbours,
+/// removed or not (Rong et al., ICML 2022, section 4.2).
+///
+/// ```text
+/// x_i = Σ_j w_ij x_j / Σ_j w_ij,    w = 1/6 beside, above and below, 1/12 diagonally
+/// ```
+///
+/// over the neighbours j in the image. Its solution lies between the smallest and the largest
+/// pixel that is known, and commutes with the network's normalisation.
+///
+/// # Shapes
+///
+/// - `image`: `[C, H, W]`; `size`: (H, W); `removed`: `[H, W]`
+/// - result: `[C, H, W]`
+///
+/// # Panics
+///
+/// If all pixels are removed.
+///
+/// # Examples
+///
+/// Two pixels between 0.0 and 0.9 rise by equal steps.
+///
+/// ```
+/// let x = metrics::imputed(&[0.0, 0.5, 0.5, 0.9], (1, 4), &[false, true, true, false]);
+/// assert!((x[1] - 0.3).abs() < 1e-6 && (x[2] - 0.6).abs() < 1e-6);
+/// ```
+pub fn imputed(image: &[f32], size: (usize, usize), removed: &[bool]) -> Vec<f32> {
+    assert!(removed.contains(&false), "some pixel is known");
+    let area = size.0 * size.1;
+    let places: Vec<usize> = (0..area).filter(|&place| removed[place]).collect();
+    let mut number = vec![None; area];
+    for (i, &place) in places.iter().enumerate() {
+        number[place] = Some(i);
+    }
+    // of each unknown: the unknown neighbours by number, the known by place, Σ w
+    let mut rows = Vec::with_capacity(places.len());
+    for &place in &places {
+        let mut row = Row::default();
+        for (neighbour, weight) in neighbours(place, size) {
+            row.total += weight;
+            match number[neighbour] {
+                Some(unknown) => row.unknown.push((unknown, weight)),
+                None => row.known.push((neighbour, weight)),
+            }
+        }
+        rows.push(row);
+    }
+
+    let multiply = |x: &[f64], out: &mut [f64]| {
+        for (i, (row, out)) in rows.iter().zip(out).enumerate() {
+            *out = row.total * x[i] - sum(&row.unknown, |j| x[j]);
+        }
+    };
+    let mut image = image.to_vec();
+    for channel in image.chunks_exact_mut(area) {
+        let right: Vec<f64> = rows
+            .iter()
+            .map(|row| sum(&row.known, |place| f64::from(channel[place])))
+            .collect();
+        for (&place, x) in places.iter().zip(conjugate_gradient::solve(multiply, &right)) {
+            channel[place] = x as f32;
+        }
+    }
+    image
+}
+
+/// The equation of a removed pixel.
+#[derive(Default)]
+struct Row {
+    unknown: Vec<(usize, f64)>,
+    known: Vec<(usize, f64)>,
+    total: f64,
+}
+
+fn sum(terms: &[(usize, f64)], value: impl Fn(usize) -> f64) -> f64 {
+    terms.iter().map(|&(i, weight)| weight * value(i)).sum()
+}
+
+/// The neighbours of a place that are in the image.
+fn neighbours(
+    place: usize,
+    (height, width): (usize, usize),
+) -> impl Iterator<Item = (usize, f64)> {
+    let (row, column) = (place / width, place % width);
+    NEIGHBOURS.into_iter().filter_map(move |((down, right), weight)| {
+        let row = row.checked_add_signed(down).filter(|&row| row < height)?;
+        let column = column.checked_add_signed(right).filter(|&column| column < width)?;
+        Some((row * width + column, weight))
+    })
+}
+
+/// A normal number of mean 0 and deviation 1, by Box and Muller.
+fn normal(random: &mut ChaCha8Rng) -> f64 {
+    let mut unit = || f64::from(random.next_u32()) / 4_294_967_296.0;
+    let (radius, angle) = (unit(), unit());
+    (-2.0 * (1.0 - radius).ln()).sqrt() * (TAU * angle).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_nine_is_the_weighted_mean_of_its_neighbours() {
+        let mut image: Vec<f32> = (0..9_u8).map(|i| f32::from(i * i)).collect();
+        let mut removed = [false; 9];
+        removed[4] = true;
+        // (1 + 9 + 25 + 49) / 6 + (0 + 4 + 36 + 64) / 12
+        image[4] = -7.0;
+        let x = imputed(&image, (3, 3), &removed);
+        assert!((x[4] - (84.0 / 6.0 + 104.0 / 12.0)).abs() < 1e-5, "{}", x[4]);
+    }
+
+    #[test]
+    fn a_corner_has_three_neighbours() {
+        // [?, 1; 2, 4]: (1/6 · 1 + 1/6 · 2 + 1/12 · 4) / (5/12)
+        let x = imputed(&[0.0, 1.0, 2.0, 4.0], (2, 2), &[true, false, false, false]);
+        assert!((x[0] - 2.0).abs() < 1e-6, "{}", x[0]);
+    }
+
+    #[test]
+    fn one_pixel_fills_the_image_and_each_channel_is_its_own() {
+        let mut image = vec![0.0; 2 * 16 * 16];
+        (image[40], image[256 + 40]) = (0.25, 0.75);
+        let mut removed = vec![true; 256];
+        removed[40] = false;
+        let x = imputed(&image, (16, 16), &removed);
+        assert!(x[..256].iter().all(|x| (x - 0.25).abs() < 1e-5));
+        assert!(x[256..].iter().all(|x| (x - 0.75).abs() < 1e-5));
+    }
+
+    #[test]
+    fn known_pixels_stay_and_have_no_noise() {
+        let image: Vec<f32> = (0..30_u8).map(|i| f32::from(i * 7 % 11) / 10.0).collect();
+        let removed: Vec<bool> = (0..30).map(|i| i % 3 == 0).collect();
+        let x = noisily_imputed(&image, (5, 6), &removed, 1, 2);
+        for i in 0..30 {
+            assert_eq!(x[i] == image[i], !removed[i], "{i}");
+        }
+    }
+
+    #[test]
+    fn the_noise_has_its_deviation_and_no_mean() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let drawn: Vec<f64> = (0..10_000).map(|_| normal(&mut random)).collect();
+        let mean = drawn.iter().sum::<f64>() / 1e4;
+        let square = drawn.iter().map(|x| x * x).sum::<f64>() / 1e4;
+        // four standard errors
+        assert!(mean.abs() < 0.04, "{mean}");
+        assert!((square - 1.0).abs() < 0.057, "{square}");
+    }
+
+    #[test]
+    #[should_panic(expected = "some pixel is known")]
+    fn something_must_be_known() {
+        imputed(&[0.5], (1, 1), &[true]);
+    }
+}
