@@ -20,9 +20,11 @@ pub(crate) fn solve(multiply: impl Fn(&[f64], &mut [f64]), b: &[f64]) -> Vec<f64
         }
         multiply(&direction, &mut product);
         let length = square / dot(&direction, &product);
-        for i in 0..x.len() {
-            x[i] += length * direction[i];
-            residual[i] -= length * product[i];
+        for (x, direction) in x.iter_mut().zip(&direction) {
+            *x += length * direction;
+        }
+        for (residual, product) in residual.iter_mut().zip(&product) {
+            *residual -= length * product;
         }
         let before = std::mem::replace(&mut square, dot(&residual, &residual));
         for (direction, residual) in direction.iter_mut().zip(&residual) {
@@ -32,8 +34,18 @@ pub(crate) fn solve(multiply: impl Fn(&[f64], &mut [f64]), b: &[f64]) -> Vec<f64
     x
 }
 
+/// Σ a b, in lanes that do not wait for one another.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    let (a, last_a) = a.as_chunks::<16>();
+    let (b, last_b) = b.as_chunks::<16>();
+    let mut lanes = [0.0; 16];
+    for (a, b) in a.iter().zip(b) {
+        for (sum, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *sum += a * b;
+        }
+    }
+    let last = last_a.iter().zip(last_b).map(|(a, b)| a * b);
+    lanes.into_iter().chain(last).sum()
 }
 
 #[cfg(test)]

@@ -10,17 +10,9 @@ use crate::conjugate_gradient;
 /// Standard deviation of the noise on imputed pixels, of 0..1: the authors' 0.01.
 const NOISE: f64 = 0.01;
 
-/// Offsets (row, column) of a pixel's neighbours and their weights.
-const NEIGHBOURS: [((isize, isize), f64); 8] = [
-    ((-1, -1), 1.0 / 12.0),
-    ((-1, 0), 1.0 / 6.0),
-    ((-1, 1), 1.0 / 12.0),
-    ((0, -1), 1.0 / 6.0),
-    ((0, 1), 1.0 / 6.0),
-    ((1, -1), 1.0 / 12.0),
-    ((1, 0), 1.0 / 6.0),
-    ((1, 1), 1.0 / 12.0),
-];
+/// Weight of a neighbour beside, above or below, and of one across a corner.
+const BESIDE: f64 = 1.0 / 6.0;
+const ACROSS: f64 = 1.0 / 12.0;
 
 /// Noisy linear imputation of pixels (Rong et al., "A Consistent and Efficient Evaluation
 /// Strategy for Attribution Methods", ICML 2022, section 4.2): [`imputed`] and noise.
@@ -98,67 +90,83 @@ pub fn noisily_imputed(
 /// ```
 pub fn imputed(image: &[f32], size: (usize, usize), removed: &[bool]) -> Vec<f32> {
     assert!(removed.contains(&false), "some pixel is known");
-    let area = size.0 * size.1;
-    let places: Vec<usize> = (0..area).filter(|&place| removed[place]).collect();
-    let mut number = vec![None; area];
-    for (i, &place) in places.iter().enumerate() {
-        number[place] = Some(i);
-    }
-    // of each unknown: the unknown neighbours by number, the known by place, Σ w
-    let mut rows = Vec::with_capacity(places.len());
-    for &place in &places {
-        let mut row = Row::default();
-        for (neighbour, weight) in neighbours(place, size) {
-            row.total += weight;
-            match number[neighbour] {
-                Some(unknown) => row.unknown.push((unknown, weight)),
-                None => row.known.push((neighbour, weight)),
-            }
-        }
-        rows.push(row);
-    }
+    let grid = Grid { height: size.0, width: size.1 };
+    let unknown =
+        grid.bordered(removed.iter().map(|&removed| f64::from(u8::from(removed))));
+    // Σ w of the neighbours in the image
+    let mut total = grid.weighted(&grid.bordered(removed.iter().map(|_| 1.0)));
+    multiply(&mut total, &unknown);
 
-    let multiply = |x: &[f64], out: &mut [f64]| {
-        for (i, (row, out)) in rows.iter().zip(out).enumerate() {
-            *out = row.total * x[i] - sum(&row.unknown, |j| x[j]);
+    let equations = |x: &[f64], out: &mut [f64]| {
+        grid.weigh(x, out);
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = total[i] * x[i] - unknown[i] * *out;
         }
     };
     let mut image = image.to_vec();
-    for channel in image.chunks_exact_mut(area) {
-        let right: Vec<f64> = rows
-            .iter()
-            .map(|row| sum(&row.known, |place| f64::from(channel[place])))
-            .collect();
-        for (&place, x) in places.iter().zip(conjugate_gradient::solve(multiply, &right)) {
-            channel[place] = x as f32;
+    for channel in image.chunks_exact_mut(removed.len()) {
+        let known = channel.iter().zip(removed);
+        let known = known.map(|(&x, &removed)| if removed { 0.0 } else { f64::from(x) });
+        let mut right = grid.weighted(&grid.bordered(known));
+        multiply(&mut right, &unknown);
+        let solution = conjugate_gradient::solve(equations, &right);
+        for (place, value) in channel.iter_mut().enumerate().filter(|&(i, _)| removed[i]) {
+            *value = solution[grid.at(place)] as f32;
         }
     }
     image
 }
 
-/// The equation of a removed pixel.
-#[derive(Default)]
-struct Row {
-    unknown: Vec<(usize, f64)>,
-    known: Vec<(usize, f64)>,
-    total: f64,
+/// An image within a border of zeros, one pixel wide: so that all places have neighbours.
+///
+/// There is an equation for each of them; where the pixel is known it is 0 = 0. Lists of the
+/// unknown would need less arithmetic, and more time to look things up.
+struct Grid {
+    height: usize,
+    width: usize,
 }
 
-fn sum(terms: &[(usize, f64)], value: impl Fn(usize) -> f64) -> f64 {
-    terms.iter().map(|&(i, weight)| weight * value(i)).sum()
+impl Grid {
+    /// Where a place of the image is.
+    fn at(&self, place: usize) -> usize {
+        (place / self.width + 1) * (self.width + 2) + place % self.width + 1
+    }
+
+    fn bordered(&self, values: impl Iterator<Item = f64>) -> Vec<f64> {
+        let mut grid = vec![0.0; (self.height + 2) * (self.width + 2)];
+        for (place, value) in values.enumerate() {
+            grid[self.at(place)] = value;
+        }
+        grid
+    }
+
+    /// Σ w x of each place's neighbours; 0 on the border.
+    fn weighted(&self, x: &[f64]) -> Vec<f64> {
+        let mut sums = vec![0.0; x.len()];
+        self.weigh(x, &mut sums);
+        sums
+    }
+
+    /// [`Self::weighted`] into `sums`, whose border is left as it is.
+    fn weigh(&self, x: &[f64], sums: &mut [f64]) {
+        let stride = self.width + 2;
+        for row in 1..=self.height {
+            let line = |row: usize| x[row * stride..][..stride].windows(3);
+            let lines = line(row - 1).zip(line(row)).zip(line(row + 1));
+            let sums = &mut sums[row * stride + 1..][..self.width];
+            for (sum, ((above, here), below)) in sums.iter_mut().zip(lines) {
+                let beside = here[0] + here[2] + above[1] + below[1];
+                let across = above[0] + above[2] + below[0] + below[2];
+                *sum = BESIDE * beside + ACROSS * across;
+            }
+        }
+    }
 }
 
-/// The neighbours of a place that are in the image.
-fn neighbours(
-    place: usize,
-    (height, width): (usize, usize),
-) -> impl Iterator<Item = (usize, f64)> {
-    let (row, column) = (place / width, place % width);
-    NEIGHBOURS.into_iter().filter_map(move |((down, right), weight)| {
-        let row = row.checked_add_signed(down).filter(|&row| row < height)?;
-        let column = column.checked_add_signed(right).filter(|&column| column < width)?;
-        Some((row * width + column, weight))
-    })
+fn multiply(x: &mut [f64], by: &[f64]) {
+    for (x, by) in x.iter_mut().zip(by) {
+        *x *= by;
+    }
 }
 
 /// A normal number of mean 0 and deviation 1, by Box and Muller.

@@ -91,8 +91,10 @@ impl Measuring<'_> {
         let mut said = Vec::with_capacity(Perturbed::count());
         let numbers: Vec<usize> = (0..Perturbed::count()).collect();
         for numbers in numbers.chunks(self.batch_size) {
+            // one at a time: imputing takes longer than the others do together
+            let images = numbers.par_iter().with_max_len(1);
             let images: Vec<Vec<f32>> =
-                numbers.par_iter().map(|&number| perturbed.image(number)).collect();
+                images.map(|&number| perturbed.image(number)).collect();
             let shape = (images.len(), 3, size.0, size.1);
             let images = Tensor::from_vec(images.concat(), shape, &Device::Cpu)?;
             let forward = || self.network.forward(&Node::from(&images), Mode::Eval);
