@@ -99,12 +99,14 @@ impl Measuring<'_> {
             let images = Tensor::from_vec(images.concat(), shape, &Device::Cpu)?;
             let forward = || self.network.forward(&Node::from(&images), Mode::Eval);
             let logits = ops::threads::run(forward)?.to_vec2::<f32>()?;
+            let z = logits.iter().flatten().find(|z| !z.is_finite()).copied();
             ensure!(
-                logits.iter().flatten().all(|z| z.is_finite()),
-                "{} cannot be evaluated on {}: expected finite logits of changed images, \
-                 found others at sample {row}",
+                z.is_none(),
+                "{} cannot be evaluated on {}: expected finite logits, found {} at sample {row}, \
+                 changed along its map",
                 self.model.display(),
                 self.pack.path.display(),
+                z.unwrap_or_default(),
             );
             said.extend(logits.iter().map(|logits| self.confidence(logits, class)));
         }
