@@ -40,6 +40,17 @@ pub enum Error {
         /// The network.
         arch: Arch,
     },
+    /// Parameters are to be taken over from a network of another shape.
+    #[error(
+        "expected a network like {} with {} classes, found {} with {}",
+        expected.0, expected.1, found.0, found.1
+    )]
+    OtherShape {
+        /// Architecture and number of classes.
+        expected: (Arch, usize),
+        /// The other network's.
+        found: (Arch, usize),
+    },
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

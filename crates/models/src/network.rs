@@ -213,6 +213,38 @@ impl Network {
         &self.tensors.parameters
     }
 
+    /// The names of the blocks that have parameters, in the order of the computation.
+    pub fn blocks(&self) -> Vec<&str> {
+        let trained = |name: &&str| self.parameters().keys().any(|key| in_block(key, name));
+        self.chain.iter().map(|(name, _)| name.as_str()).filter(trained).collect()
+    }
+
+    /// Takes over the parameters of a block and its running statistics from `other`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherShape`] if the networks are not of the same architecture and classes.
+    pub fn copy_block(&self, block: &str, other: &Self) -> Result<()> {
+        if (self.arch, self.classes) != (other.arch, other.classes) {
+            return Err(Error::OtherShape {
+                expected: (self.arch, self.classes),
+                found: (other.arch, other.classes),
+            });
+        }
+        let (ours, theirs) = (&self.tensors, &other.tensors);
+        for (name, parameter) in &ours.parameters {
+            if in_block(name, block) {
+                parameter.set(theirs.parameters[name].as_tensor())?;
+            }
+        }
+        for (name, running) in &ours.running {
+            if name == block || in_block(name, block) {
+                running.set(theirs.running[name].get());
+            }
+        }
+        Ok(())
+    }
+
     /// Parameters and buffers, torchvision's `state_dict`: the parameters' memory itself, which
     /// the next step of training changes.
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
@@ -251,6 +283,11 @@ impl fmt::Debug for Network {
             .field("normalization", &self.normalization)
             .finish_non_exhaustive()
     }
+}
+
+/// Is `name` that of something in the block, as `fc.weight` is in `fc`?
+fn in_block(name: &str, block: &str) -> bool {
+    name.strip_prefix(block).is_some_and(|rest| rest.starts_with('.'))
 }
 
 fn run(blocks: &[(String, Layer)], x: Node, mode: Mode) -> Result<Node> {

@@ -41,6 +41,11 @@ impl Running {
         Ok(())
     }
 
+    /// Forgets what was seen for these statistics.
+    pub(crate) fn set(&self, statistics: Statistics) {
+        *self.lock() = statistics;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Statistics> {
         // each field is replaced whole, so a panic elsewhere cannot leave half a value
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -2,7 +2,9 @@
 //! objects?
 //!
 //! Writes accuracy (or average precision, of sets of labels) and, where the pack has
-//! masks, how the maps of each explainer localise the classes that are there.
+//! masks, how the maps of each explainer localise the classes that are there. If asked, also
+//! whether the maps name the places that the network uses, and whether they depend on what
+//! it has learnt.
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
@@ -15,9 +17,12 @@ use stage::Stage;
 use crate::measure::Measuring;
 
 mod classification;
+mod faithfulness;
 mod localise;
 mod measure;
+mod perturbed;
 mod predicted_maps;
+mod sanity;
 mod summary;
 
 /// Evaluate a network's predictions and explanations
@@ -36,7 +41,7 @@ struct Args {
     #[arg(long, value_name = "NAME")]
     arch: Option<Arch>,
 
-    /// Methods whose maps are compared with the masks, if the pack has any
+    /// Methods whose maps are measured: against the masks, if the pack has any
     #[arg(
         long = "explainer",
         value_name = "NAME",
@@ -56,6 +61,14 @@ struct Args {
     /// Table to write of each image and class in its mask, by the first explainer (Parquet)
     #[arg(long, value_name = "FILE", requires = "explainers")]
     pairs: Option<PathBuf>,
+
+    /// Change each image along its maps: insertion, deletion, average drop and increase, ROAD
+    #[arg(long, requires = "explainers")]
+    faithfulness: bool,
+
+    /// Compare the maps with those of the network as its blocks are randomised one by one
+    #[arg(long, requires = "explainers")]
+    sanity: bool,
 
     /// Images at a time; the result does not depend on it
     #[arg(long, value_name = "AT_A_TIME", default_value = "64")]
@@ -108,7 +121,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let performer = performer::open(&args.model, args.arch, &pack)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
 
-    let measured = Measuring {
+    let measuring = Measuring {
         stage,
         pack: &pack,
         network: &performer.network,
@@ -117,8 +130,12 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         explainers: measure::explainers(&args.explainers, args.batch_size.get())?,
         predicted_maps: args.maps_output.is_some(),
         batch_size: args.batch_size.get(),
-    }
-    .run()?;
+    };
+    let measured = measuring.run()?;
+    let seed = args.common.seed;
+    let faithful =
+        if args.faithfulness { measuring.faithfulness(seed)? } else { Vec::new() };
+    let sanity = if args.sanity { measuring.sanity(seed)? } else { Vec::new() };
 
     let provenance = stage
         .provenance()
@@ -134,6 +151,12 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let mut evaluation = classification::measure(&pack, &measured.logits);
     for found in &measured.localised {
         found.report(&pack, &mut evaluation);
+    }
+    for found in &faithful {
+        found.report(&mut evaluation);
+    }
+    for found in &sanity {
+        found.report(&mut evaluation);
     }
     evaluation.write(&args.output, &provenance)?;
     stage::print(&summary::Summary(&evaluation))?;

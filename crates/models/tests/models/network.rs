@@ -1,5 +1,7 @@
 //! Taps, modes and initialisation.
 
+use std::collections::BTreeMap;
+
 use candle_core::Tensor;
 use models::{Arch, Error, Mode, Network};
 use ops::Node;
@@ -55,6 +57,55 @@ fn taps_are_blocks_and_groups_in_order() {
     let net = network(Arch::MobilenetV2);
     assert_eq!(shape(&net, Some("features.3"), 64, 64), [1, 24, 16, 16]);
     assert_eq!(shape(&net, Some("flatten"), 64, 64), [1, 1280]);
+}
+
+#[test]
+fn a_block_is_taken_over_with_its_statistics_and_no_other_is() {
+    for (arch, block) in [
+        (Arch::Resnet20, "layer3.0"),
+        (Arch::Resnet20, "bn1"),
+        (Arch::MobilenetV2, "features.3"),
+    ] {
+        let (ours, theirs) = (network(arch), Network::new(arch, CLASSES, NORM, 1).unwrap());
+        let x = formula::pixels(2, 64, 64);
+        // moves the running statistics
+        theirs.forward(&x, Mode::Train { dropout_seed: 0 }).unwrap();
+        let copy = |network: &Network| {
+            let state = network.state().unwrap().into_iter();
+            state.map(|(name, tensor)| (name, tensor.copy().unwrap())).collect()
+        };
+        let before: BTreeMap<String, Tensor> = copy(&ours);
+        assert!(ours.blocks().contains(&block), "{:?}", ours.blocks());
+        ours.copy_block(block, &theirs).unwrap();
+        let expected = theirs.state().unwrap();
+        for (name, tensor) in ours.state().unwrap() {
+            let taken = name.starts_with(&format!("{block}."));
+            let expected = if taken { &expected[&name] } else { &before[&name] };
+            assert_eq!(tensor.to_string(), expected.to_string(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn blocks_are_what_has_parameters_and_all_of_them() {
+    for arch in [Arch::Vgg16Bn, Arch::Resnet50, Arch::MobilenetV2, Arch::Resnet20] {
+        let (ours, theirs) = (network(arch), Network::new(arch, CLASSES, NORM, 1).unwrap());
+        let blocks = ours.blocks().join(" ");
+        assert!(!blocks.contains("relu") && !blocks.contains("pool"), "{blocks}");
+        for block in ours.blocks() {
+            ours.copy_block(block, &theirs).unwrap();
+        }
+        let x = formula::pixels(1, 32, 32);
+        let logits = |network: &Network| values(&network.forward(&x, Mode::Eval).unwrap());
+        assert_eq!(logits(&ours), logits(&theirs), "{arch}");
+    }
+}
+
+#[test]
+fn a_block_of_another_network_is_refused() {
+    let error = network(Arch::Resnet20).copy_block("fc", &network(Arch::Resnet18));
+    let message = error.unwrap_err().to_string();
+    assert!(message.contains("resnet20") && message.contains("resnet18"), "{message}");
 }
 
 #[test]
