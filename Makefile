@@ -100,7 +100,7 @@ audit.flags     := $(perturbed.flags) $(score.flags)
 scored.flags    := $(if $(fused),$(audit.flags),$(score.flags))
 uniform.flags   := --method uniform
 reweight.flags  := --method $(METHOD) --floor $(FLOOR)
-evaluate.flags  := --data $(TEST) $(addprefix --explainer ,$(EXPLAINERS)) $(addprefix --tap ,$(TAP))
+evaluate.flags  := --data $(TEST) $(addprefix --explainer ,$(EXPLAINERS)) $(addprefix --tap ,$(TAP)) $(EVALUATE)
 report.flags    := --rounds $(T) --test $(TEST)
 
 # A stage's stamp records its program and flags, and is remade exactly when they

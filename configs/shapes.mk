@@ -38,3 +38,4 @@ METHOD    := consistency
 FLOOR     := 0.5
 
 EXPLAINERS := grad-cam
+EVALUATE   :=

@@ -38,3 +38,4 @@ METHOD    := consistency
 FLOOR     := 0
 
 EXPLAINERS := grad-cam
+EVALUATE   :=

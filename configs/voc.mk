@@ -39,3 +39,4 @@ METHOD    := consistency
 FLOOR     := 0
 
 EXPLAINERS := grad-cam
+EVALUATE   :=

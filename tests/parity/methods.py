@@ -3,7 +3,8 @@
     python tests/parity/methods.py runs/shapes [PACK]
 
 PACK (of real images, say) is explained in place of the run's training pack; its classes must be the model's. Prints the
-largest difference of each method over 64 images (over 2 of methods of many passes), maps in [0, 1].
+largest difference of each method over 64 images (over 2 of methods of many passes), maps in [0, 1]; of attributions of
+pixels the relative error, against PyTorch in double precision.
 """
 
 import subprocess
@@ -40,9 +41,15 @@ def attributions(name, model, x, targets):
         found = Saliency(model).attribute(x.clone().requires_grad_(), target=targets, abs=False)
     else:
         found = IntegratedGradients(model).attribute(x, target=targets, n_steps=50, internal_batch_size=len(x))
-    found = found.detach().abs().sum(1).numpy()
+    found = found.detach().abs().sum(1).double().numpy()
     found = found - found.min((1, 2), keepdims=True)
     return found / (1e-7 + found.max((1, 2), keepdims=True))
+
+
+def relative(found, exact):
+    """The median over the images of the norm of the difference, in units of the norm."""
+    norm = np.sqrt((exact**2).sum((1, 2)))
+    return np.median(np.sqrt(((found - exact) ** 2).sum((1, 2))) / norm)
 
 
 def main(run, pack=None):
@@ -59,13 +66,19 @@ def main(run, pack=None):
             subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
             ours = load_file(output)
             targets, ok = ours["target"].tolist(), (ours["status"] == 0).numpy()
+            said = f"{about['arch']} {name}: {ok.sum()} images, "
+            maps = ours["maps"].numpy()[ok]
             if name in METHODS:
-                theirs = native(name, network, layer, x, False, targets)
+                difference = np.abs(maps - native(name, network, layer, x, False, targets)[ok]).max(initial=0)
+                print(f"{said}largest difference {difference:.1e}", flush=True)
+                assert difference < 1e-3
             else:
-                theirs = attributions(name, network, x, targets)
-            difference = np.abs(ours["maps"].numpy() - theirs).max((1, 2))[ok]
-            print(f"{about['arch']} {name}: {ok.sum()} images, largest difference {difference.max(initial=0):.1e}", flush=True)
-            assert difference.max(initial=0) < 1e-3
+                # f32 moves some values across a kink of ReLU, on either side: both against f64
+                exact = attributions(name, network.double(), x.double(), targets)[ok]
+                theirs = attributions(name, network.float(), x, targets)[ok]
+                error, usual = (relative(found, exact) for found in (maps, theirs))
+                print(f"{said}relative error {error:.1e}, PyTorch's {usual:.1e}", flush=True)
+                assert error < 1e-3 + 2 * usual
 
 
 if __name__ == "__main__":
