@@ -3,7 +3,7 @@
     python tests/parity/methods.py runs/shapes [PACK]
 
 PACK (of real images, say) is explained in place of the run's training pack; its classes must be the model's. Prints the
-largest difference of each method over 64 images (over 2 of methods of many passes), maps in [0, 1]; of attributions of
+largest difference of each method over 64 images (over few of methods of many passes), maps in [0, 1]; of attributions of
 pixels the relative error, against PyTorch in double precision.
 """
 
@@ -22,7 +22,7 @@ from explainers import METHODS, native  # noqa: E402
 from live import TAPS  # noqa: E402
 from performer import performer  # noqa: E402
 
-DEAR = {"ablation-cam": 2, "score-cam": 2, "integrated-gradients": 2}
+DEAR = {"ablation-cam": 1, "score-cam": 1, "integrated-gradients": 4}
 COUNT = 64
 
 

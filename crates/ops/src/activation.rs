@@ -121,7 +121,7 @@ impl Operator for Clip {
     }
 
     fn clipped(&self) -> Option<&(Tensor, Bounds)> {
-        Some(&self.0)
+        Some(&self.0).filter(|(_, bounds)| *bounds != Bounds::NONE)
     }
 }
 

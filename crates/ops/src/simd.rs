@@ -44,6 +44,9 @@ impl<L: Loop> WithSimd for Wide<L> {
     }
 }
 
+/// Values of a cache line.
+pub(crate) const LINE: usize = 16;
+
 /// Asks for the cache line at `at`, which will be read soon; there need not be one.
 #[inline(always)]
 pub(crate) fn prefetch(at: *const f32) {

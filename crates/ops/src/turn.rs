@@ -1,6 +1,6 @@
 //! Matrices turned round, so that what was a column is a row.
 
-use crate::simd::prefetch;
+use crate::simd::{LINE, prefetch};
 
 /// Rows of values, `pitch` elements from one to the next.
 #[derive(Clone, Copy)]
@@ -11,8 +11,6 @@ pub(crate) struct Matrix<'a> {
 
 /// Rows and columns of a block that is turned in registers.
 const BLOCK: usize = 4;
-/// Values of a cache line.
-const LINE: usize = 16;
 
 impl Matrix<'_> {
     /// Writes the first `rows` values of each column to its place, for as many columns as there

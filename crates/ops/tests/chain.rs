@@ -5,12 +5,14 @@
 #[expect(dead_code, reason = "what other tests need is in it too")]
 mod common;
 
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use common::{uniform, values};
 use ops::{Activation, Conv2d, Fold, Node, Then};
 
 /// Input and weights, stride and groups; the padding is half the kernel.
-const CASES: [([usize; 4], [usize; 4], usize, usize); 7] = [
+type Case = ([usize; 4], [usize; 4], usize, usize);
+
+const CASES: [Case; 7] = [
     ([2, 4, 7, 6], [4, 4, 3, 3], 1, 1),
     ([2, 4, 7, 6], [4, 1, 3, 3], 1, 4),
     ([2, 20, 7, 6], [20, 1, 3, 3], 2, 20),
@@ -29,52 +31,105 @@ fn fold(channels: usize) -> Result<Fold> {
     Fold::new(&gamma, &beta, &mean, &(uniform(&[channels], 5) + 1.5)?, 1e-5)
 }
 
+/// What makes the activation that a convolution reads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Producer {
+    Normalisation,
+    Folded,
+    Convolution,
+    /// With the statistics of the batch, and a shortcut.
+    Trained,
+}
+
+impl Producer {
+    fn run(self, x: &Node, activation: Activation) -> Result<Node> {
+        let channels = x.dim(1)?;
+        let fold = fold(channels)?;
+        let then = Then { activation, ..Then::NOTHING };
+        let weight = uniform(&[channels, channels, 1, 1], 6);
+        let of = |seed| Node::from(&uniform(&[channels], seed));
+        match self {
+            Self::Normalisation => ops::batch_norm_eval(x, &fold, then),
+            Self::Folded => ops::conv2d_folded(x, &weight, Conv2d::default(), &fold, then),
+            Self::Convolution => {
+                let weight = Node::from(&weight);
+                ops::conv2d_activated(
+                    x,
+                    &weight,
+                    Some(&of(7)),
+                    Conv2d::default(),
+                    activation,
+                )
+            }
+            Self::Trained => {
+                let then = Then { shortcut: Some(x), activation };
+                Ok(ops::batch_norm(x, &of(7), &of(8), 1e-5, then)?.0)
+            }
+        }
+    }
+}
+
+/// Values of which some are not finite.
+fn extremes(shape: &[usize]) -> Result<Tensor> {
+    let mut x: Vec<f32> = values(shape, 0).flatten_all()?.to_vec1()?;
+    x[..3].copy_from_slice(&[f32::INFINITY, f32::NEG_INFINITY, f32::NAN]);
+    Tensor::from_vec(x, shape, &Device::Cpu)
+}
+
 #[test]
 fn what_passes_an_activation_early_is_bit_by_bit_what_passes_it_late() -> Result<()> {
-    for (shape, weights, stride, groups) in CASES {
-        let padding = (weights[2] - 1) / 2;
-        let (stride, padding) = ((stride, stride), (padding, padding));
-        let conv = Conv2d { stride, padding, groups, ..Conv2d::default() };
-        let weight = uniform(&weights, 1);
-        let (before, after) = (fold(shape[1])?, fold(weights[0])?);
-        let x = values(&shape, 0);
-        for activation in [Activation::Relu, Activation::Relu6] {
-            let first = |x: &Node| {
-                ops::batch_norm_eval(x, &before, Then { activation, ..Then::NOTHING })
-            };
-            // the second layer, and what it is added to where it keeps the shape
-            let second = |a: &Node| -> Result<Node> {
-                let shortcut = (shape[1] == weights[0] && stride == (1, 1)).then_some(a);
-                let then = Then { shortcut, activation };
-                let folded = ops::conv2d_folded(a, &weight, conv, &after, then)?;
-                let plain = ops::conv2d_activated(
-                    a,
-                    &Node::variable(&weight),
-                    None,
-                    conv,
-                    activation,
-                )?;
-                let then = Then { shortcut: Some(&plain), ..Then::NOTHING };
-                ops::batch_norm_eval(&folded, &after, then)
-            };
-            let a = first(&Node::variable(&x))?;
-            let y = second(&a)?;
-            let seed = uniform(y.dims(), 9);
-            let whole = y.clone().backward(&seed)?;
-            let some = y.backward_rows(&[1], &seed.narrow(0, 1, 1)?)?;
-
-            let middle = Node::variable(a.tensor());
-            let of_middle = second(&middle)?.backward(&seed)?;
-            let of_middle = of_middle.get(a.tensor()).unwrap().clone();
-            let parts = a.backward(&of_middle)?;
-            let whole = whole.get(&x).unwrap();
-            assert!(
-                bits(whole)? == bits(parts.get(&x).unwrap())?,
-                "{shape:?} {activation:?}"
-            );
-            let row = whole.narrow(0, 1, 1)?;
-            assert!(bits(some.get(&x).unwrap())? == bits(&row)?, "a row of {shape:?}");
+    use Producer::{Convolution, Folded, Normalisation, Trained};
+    for producer in [Normalisation, Folded, Convolution, Trained] {
+        for case in CASES {
+            for activation in [Activation::Identity, Activation::Relu, Activation::Relu6] {
+                check(producer, case, activation)?;
+            }
         }
+    }
+    Ok(())
+}
+
+fn check(producer: Producer, case: Case, activation: Activation) -> Result<()> {
+    let (shape, weights, stride, groups) = case;
+    let name = format!("{producer:?}, {case:?}, {activation:?}");
+    let padding = (weights[2] - 1) / 2;
+    let (stride, padding) = ((stride, stride), (padding, padding));
+    let conv = Conv2d { stride, padding, groups, ..Conv2d::default() };
+    let (weight, after) = (uniform(&weights, 1), fold(weights[0])?);
+    let is_trained = producer == Producer::Trained;
+    let x = if is_trained { values(&shape, 0) } else { extremes(&shape)? };
+    // a folded convolution, which is added to what it read where it keeps the shape, and a
+    // plain one beside it
+    let second = |a: &Node| -> Result<Node> {
+        let shortcut = (shape[1] == weights[0] && stride == (1, 1)).then_some(a);
+        let then = Then { shortcut, activation };
+        let folded = ops::conv2d_folded(a, &weight, conv, &after, then)?;
+        let kernel = Node::variable(&weight);
+        let plain = ops::conv2d_activated(a, &kernel, None, conv, activation)?;
+        ops::batch_norm_eval(
+            &folded,
+            &after,
+            Then { shortcut: Some(&plain), ..Then::NOTHING },
+        )
+    };
+    let a = producer.run(&Node::variable(&x), activation)?;
+    let y = second(&a)?;
+    let seed = uniform(y.dims(), 9);
+    let whole = y.clone().backward(&seed)?;
+    let whole = whole.get(&x).unwrap();
+
+    // the second layer alone, and then the first
+    let of_middle = second(&Node::variable(a.tensor()))?.backward(&seed)?;
+    let of_middle = of_middle.get(a.tensor()).unwrap();
+    let parts = a.backward(of_middle)?;
+    assert!(bits(whole)? == bits(parts.get(&x).unwrap())?, "{name}");
+
+    if !is_trained {
+        let pick =
+            |x: &Tensor| x.index_select(&Tensor::new(&[1u32, 0, 1], &Device::Cpu)?, 0);
+        let some = y.backward_rows(&[1, 0, 1], &pick(&seed)?)?;
+        let whole = pick(&ops::row_major(whole)?)?;
+        assert!(bits(some.get(&x).unwrap())? == bits(&whole)?, "rows of {name}");
     }
     Ok(())
 }

@@ -45,7 +45,8 @@ pub(super) struct Group<'a> {
 ///
 /// # Safety
 ///
-/// `out` has room for these results, and nobody else touches them.
+/// `out` has room for these results, and nobody else touches them. The epilogue is one of
+/// `Epilogue::of_result`, of that result.
 pub(super) unsafe fn convolve(group: &Group<'_>, out: *mut f32) {
     let last = (group.count - 1) * group.step + group.channels;
     for &(x, weights) in group.taps {

@@ -32,7 +32,8 @@ impl Epilogue<'_> {
     pub(super) const NONE: Self =
         Self { scale: None, shift: None, added: None, bounds: Bounds::NONE, clipped: None };
 
-    /// The same, with the values of its arrays checked to be those of a result of `len`.
+    /// The same, with its arrays checked to be those of a result of `len`: what is written
+    /// inside of the result can then be read inside of them.
     pub(super) fn of_result(self, len: usize) -> Self {
         for values in [self.added, self.clipped.map(|(y, _)| y)].into_iter().flatten() {
             assert_eq!(values.len(), len, "in the shape of the result");
@@ -99,7 +100,8 @@ impl<S: Simd> Channels<S> {
     ///
     /// # Safety
     ///
-    /// There are as many results from there on as channels.
+    /// The epilogue has been through [`Epilogue::of_result`], and the result has as many values
+    /// from there on as there are channels.
     #[inline(always)]
     pub(super) unsafe fn of(&self, simd: S, sum: S::f32s, place: usize) -> S::f32s {
         let zero = simd.splat_f32s(0.0);
@@ -118,7 +120,10 @@ impl<S: Simd> Channels<S> {
         }
         if !self.y.is_null() {
             let y = load(self.y);
-            let (low, high) = self.passing.splat(simd);
+            // an infinite bound cuts nothing: no comparison with NaN is true
+            let cutting = |bound: f32| if bound.is_finite() { bound } else { f32::NAN };
+            let low = simd.splat_f32s(cutting(self.passing.low));
+            let high = simd.splat_f32s(cutting(self.passing.high));
             sum = simd.select_f32s(simd.less_than_or_equal_f32s(y, low), zero, sum);
             sum = simd.select_f32s(simd.greater_than_or_equal_f32s(y, high), zero, sum);
         }

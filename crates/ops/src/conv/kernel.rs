@@ -104,7 +104,7 @@ pub(super) struct Product<'a> {
 /// Every row has `depth` values, and so have as many rows behind the last as make their
 /// number one of whole blocks. The panel has `depth` rows of the columns and what makes them whole
 /// vectors. `out` has room for the columns at each of the places, and nobody else touches it
-/// there.
+/// there. An epilogue is one of `Epilogue::of_result`, whose result has these places too.
 pub(super) unsafe fn multiply(product: Product<'_>) {
     dispatch(Multiply(product));
 }

@@ -123,7 +123,8 @@ pub fn conv2d_activated(
 /// y = activation(scale conv2d(x, w) + shift + shortcut)
 /// ```
 ///
-/// Equal, bit by bit, to the three after one another. Weights and `fold` are constants.
+/// The result is equal, bit by bit, to the three after one another; the gradient of `x` up to
+/// rounding, as the scale is multiplied with the weights. Weights and `fold` are constants.
 ///
 /// # Shapes
 ///

@@ -3,11 +3,13 @@
 use rayon::prelude::*;
 
 use super::{geometry::Geometry, kernel::Block, lattice::Lattice, scratch::Scratch};
-use crate::{simd::prefetch, turn::Matrix};
+use crate::{
+    simd::{LINE, prefetch},
+    turn::Matrix,
+};
 
-/// Outputs whose weights are asked for before they are read, and values of a cache line.
+/// Outputs whose weights are asked for before they are read.
 const AHEAD: usize = 8;
-const LINE: usize = 16;
 
 /// The weights of a convolution as a matrix a group: a row for each value of a patch, a column
 /// for each channel that is written.

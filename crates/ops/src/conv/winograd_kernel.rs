@@ -201,7 +201,8 @@ pub(super) struct Gather<'a> {
 ///
 /// # Safety
 ///
-/// `out` has room for these pixels, and nobody else touches these channels of them.
+/// `out` has room for these pixels, and nobody else touches these channels of them. The epilogue
+/// is one of `Epilogue::of_result`, of that result.
 pub(super) unsafe fn transform_outputs(sums: &Gather<'_>) {
     dispatch(Outputs(sums));
 }

@@ -21,8 +21,10 @@ pub(crate) trait Operator: fmt::Debug + Send + Sync {
     }
 }
 
-/// What is done with the gradient of an argument when it is whole. Who computes the last of its
-/// summands may do it before that is written, which spares a pass over memory each.
+/// What is done with the gradient of an argument. Who computes one of its summands may do it
+/// before that is written, which spares a pass over memory each: add what came before, and pass
+/// the activation. Should another summand come, the sum passes again, which changes nothing: an
+/// activation here keeps a gradient or makes it 0, by its own result alone.
 #[derive(Debug, Default)]
 pub(crate) struct End {
     /// The sum of the gradients that came before, which is added.
