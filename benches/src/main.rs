@@ -9,6 +9,7 @@ use std::{
     fs,
     hint::black_box,
     io::{Write, stdin, stdout},
+    num::NonZeroUsize,
     path::PathBuf,
     time::Instant,
 };
@@ -43,7 +44,7 @@ enum Work {
 }
 
 /// Images or activations in a pass of methods that need many, as pytorch-grad-cam's Ablation-CAM.
-const AT_A_TIME: usize = 32;
+const AT_A_TIME: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");
 
 #[derive(Args, Debug)]
 struct Whole {

@@ -15,8 +15,8 @@ use crate::{
 /// ```
 ///
 /// with A the activation at the tap, s the target's logit and `s_c` what it is with channel c
-/// set to 0. Where an activation is nowhere 0, pytorch-grad-cam sets the channel to its
-/// smallest value less 10⁷, which is not in the article and not done here.
+/// set to 0. Where the smallest activation is another than 0, pytorch-grad-cam sets the channel
+/// to it less 10⁷, which is not in the article and not done here.
 #[derive(Clone, Copy, Debug)]
 pub struct AblationCam {
     pub(crate) join: Join,

@@ -17,8 +17,10 @@ const COPIES: usize = 2 * FACTORS.len();
 /// map = 1/6 Σ over mirrored or not, f in {0.9, 1, 1.1} of mirror(normalised map of f mirror(x))
 /// ```
 ///
-/// Pixels are multiplied before the network normalises them, and not cut at 1. The maps are
-/// averaged as they are made, not in the size of the image.
+/// Pixels are multiplied before the network normalises them, and not cut at 1. Where this
+/// differs from the library: maps are averaged as they are made, not in the size of the image;
+/// their mean is normalised once more, as every map is; and all copies explain the class that
+/// was predicted of the image itself.
 pub(crate) struct Augmented(pub(crate) Box<dyn Explainer>);
 
 impl Explainer for Augmented {

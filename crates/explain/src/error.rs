@@ -32,8 +32,8 @@ pub enum Error {
 
     /// There is nothing of which a principal component could be taken.
     #[error(
-        "{explainer} weighs no channels that `--smooth eigen` could project: \
-         leave it out, or choose --smooth aug"
+        "{explainer} weighs no channels, of which eigen smoothing could take the principal \
+         component: leave it out, or choose aug"
     )]
     NoChannels {
         /// The method's name.

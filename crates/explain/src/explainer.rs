@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use crate::{
     AblationCam, EigenCam, EigenGradCam, Error, GradCam, GradCamPlusPlus, Gradient,
     HiResCam, IntegratedGradients, LayerCam, Passes, Result, ScoreCam, Smooth, SmoothGrad,
@@ -66,16 +68,20 @@ pub const METHODS: [(&str, &str); 12] = [
 /// # Examples
 ///
 /// ```
-/// assert_eq!(explain::by_name("grad-cam", None, 64)?.name(), "grad-cam");
-/// let error = explain::by_name("guess", None, 64).err().unwrap();
+/// use std::num::NonZeroUsize;
+///
+/// let at_a_time = NonZeroUsize::MIN;
+/// assert_eq!(explain::by_name("grad-cam", None, at_a_time)?.name(), "grad-cam");
+/// let error = explain::by_name("guess", None, at_a_time).err().unwrap();
 /// assert!(error.to_string().starts_with("no explainer `guess`: expected one of grad-cam, "));
 /// # Ok::<(), explain::Error>(())
 /// ```
 pub fn by_name(
     name: &str,
     smooth: Option<Smooth>,
-    at_a_time: usize,
+    at_a_time: NonZeroUsize,
 ) -> Result<Box<dyn Explainer>> {
+    let at_a_time = at_a_time.get();
     let join = if smooth == Some(Smooth::Eigen) { Join::Project } else { Join::Sum };
     let method: Box<dyn Explainer> = match name {
         "grad-cam" => Box::new(GradCam { join }),
@@ -112,10 +118,12 @@ fn is_known(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    const ONE: NonZeroUsize = NonZeroUsize::MIN;
+
     #[test]
     fn every_name_is_its_methods() {
         for (name, passes) in METHODS {
-            let method = by_name(name, None, 1).unwrap();
+            let method = by_name(name, None, ONE).unwrap();
             assert_eq!(method.name(), name);
             // of those that do not depend on the channels
             if method.passes(1) == method.passes(2) {
@@ -127,7 +135,7 @@ mod tests {
     #[test]
     fn copies_take_the_passes_of_each() {
         let passes =
-            |smooth| by_name("score-cam", smooth, 1).unwrap().passes(10).to_string();
+            |smooth| by_name("score-cam", smooth, ONE).unwrap().passes(10).to_string();
         assert_eq!(passes(None), "11 forward");
         // 6 copies of 11, and the image's own
         assert_eq!(passes(Some(Smooth::Augmentation)), "67 forward");
@@ -135,8 +143,9 @@ mod tests {
 
     #[test]
     fn what_weighs_no_channels_cannot_project_them() {
-        let error = by_name("gradient", Some(Smooth::Eigen), 1).err().unwrap().to_string();
+        let error =
+            by_name("gradient", Some(Smooth::Eigen), ONE).err().unwrap().to_string();
         assert!(error.starts_with("gradient weighs no channels"), "{error}");
-        assert!(by_name("score-cam", Some(Smooth::Eigen), 1).is_ok());
+        assert!(by_name("score-cam", Some(Smooth::Eigen), ONE).is_ok());
     }
 }

@@ -39,7 +39,9 @@ impl Explainer for GradCamPlusPlus {
 /// Weight of a channel, of its activation and gradient `[h, w]`.
 pub(crate) fn weight(activation: &[f32], gradient: &[f32]) -> f32 {
     let active = sum(activation.iter().copied());
-    let weights = gradient.iter().filter(|&&g| g > 0.0).map(|&g| {
+    // what is no number is kept, and stays visible
+    let positive = gradient.iter().filter(|&&g| g > 0.0 || g.is_nan());
+    let weights = positive.map(|&g| {
         let g = f64::from(g);
         g * g / (2.0 * g * g + active * g * g * g + EPSILON) * g
     });
@@ -60,5 +62,6 @@ mod tests {
     #[test]
     fn a_channel_without_gradient_has_no_weight() {
         assert_eq!(weight(&[1.0, 2.0], &[0.0, 0.0]), 0.0);
+        assert!(weight(&[1.0, 2.0], &[0.0, f32::NAN]).is_nan());
     }
 }

@@ -35,3 +35,15 @@ impl Explainer for HiResCam {
 pub(crate) fn weigh(activation: &mut [f32], gradient: &[f32]) {
     activation.iter_mut().zip(gradient).for_each(|(a, g)| *a *= g);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_place_has_the_weight_of_its_gradient() {
+        let mut a = [2.0, 3.0, 4.0];
+        weigh(&mut a, &[0.5, -1.0, 0.0]);
+        assert_eq!(a, [1.0, -3.0, 0.0]);
+    }
+}

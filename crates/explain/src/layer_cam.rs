@@ -33,5 +33,21 @@ impl Explainer for LayerCam {
 
 /// Weighs a channel `[h, w]` by its gradient.
 pub(crate) fn weigh(activation: &mut [f32], gradient: &[f32]) {
-    activation.iter_mut().zip(gradient).for_each(|(a, g)| *a *= g.max(0.0));
+    activation.iter_mut().zip(gradient).for_each(|(a, g)| {
+        // not `max`, which would take a gradient that is no number for 0
+        *a *= if *g <= 0.0 { 0.0 } else { *g };
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn negative_gradients_count_nothing_and_one_that_is_none_stays_visible() {
+        let mut a = [2.0, 3.0, 4.0];
+        weigh(&mut a, &[0.5, -1.0, f32::NAN]);
+        assert_eq!(a[..2], [1.0, 0.0]);
+        assert!(a[2].is_nan());
+    }
 }

@@ -37,7 +37,6 @@ mod xgrad_cam;
 pub use ablation_cam::AblationCam;
 pub use eigen_cam::EigenCam;
 pub use eigen_grad_cam::EigenGradCam;
-
 pub use error::{Error, Result};
 pub use explainer::{Explainer, METHODS, Raw, by_name};
 pub use explanation::{Explanation, Target, class_of_set, explain, predicted_class};

@@ -10,7 +10,8 @@ use faer::{Mat, Side};
 ///
 /// as pytorch-grad-cam's `get_2d_projection`, which takes v from a singular value decomposition
 /// of `Xᵀ`; here from the smaller of the two Gram matrices, in f64. The sign of v means nothing;
-/// it is chosen so that |min| ≤ |max| (Chung and Ying, "Seg-Eigen-CAM", 2025, Eq. 13).
+/// it is chosen so that |min| ≤ |max| (Chung and Ying, "Seg-Eigen-CAM", 2025, Eq. 13); where
+/// the two are equal, so that the first place that has the largest magnitude is positive.
 /// Where a value is not finite, no value of the map is (pytorch-grad-cam takes NaN for 0).
 ///
 /// # Shapes
@@ -34,7 +35,10 @@ pub(crate) fn first(channels: &[f32], area: usize) -> Vec<f32> {
         (0..area).map(|place| sum(count, &|c| at(c, place) * v[c])).collect()
     };
     let (low, high) = map.iter().fold((0f64, 0f64), |(l, h), &x| (l.min(x), h.max(x)));
-    if -low > high {
+    // equal up to rounding
+    let is_tie = (low + high).abs() <= 1e-6 * high.max(-low);
+    let first = map.iter().find(|x| x.abs() >= (1.0 - 1e-6) * high.max(-low));
+    if is_tie && first.is_some_and(|&x| x < 0.0) || !is_tie && -low > high {
         for x in &mut map {
             *x = -*x;
         }
@@ -74,6 +78,14 @@ mod tests {
         let channels = [-1.0, -1.0, -10.0, -1.0, -1.0];
         let map = first(&channels, 5);
         assert!((map[2] - 7.2).abs() < 1e-5 && (map[0] + 1.8).abs() < 1e-5, "{map:?}");
+    }
+
+    #[test]
+    fn of_two_places_the_first_is_positive() {
+        for channels in [[1.0, 3.0], [3.0, 1.0]] {
+            let map = first(&channels, 2);
+            assert!((map[0] - 1.0).abs() < 1e-6 && (map[1] + 1.0).abs() < 1e-6, "{map:?}");
+        }
     }
 
     #[test]

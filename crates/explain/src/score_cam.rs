@@ -7,6 +7,7 @@ use crate::{
     Explainer, Passes, Raw, Result, Subject,
     activation_gradient::activation,
     cam::{Join, cam, scale},
+    pixel_gradient::pixels,
 };
 
 /// Keeps a channel that is the same everywhere from dividing by 0.
@@ -42,7 +43,7 @@ impl Explainer for ScoreCam {
         let [channels, height, width] = at.shape;
         let (_, colours, rows, columns) = subject.pixels().dims4()?;
         let (area, size) = (height * width, colours * rows * columns);
-        let pixels = ops::row_major(subject.pixels())?.flatten_all()?.to_vec1::<f32>()?;
+        let pixels = pixels(subject)?;
         let classes = subject.network.classes();
 
         let all: Vec<usize> = (0..target.len() * channels).collect();

@@ -19,7 +19,7 @@ const NOISE: f32 = 0.15;
 /// ```
 ///
 /// in the size of the image, with n = 50 and σ = 0.15 (max x − min x), both as the article
-/// suggests. Noise k is the same for every image, so that an image's map does not depend on
+/// suggests; Captum's `NoiseTunnel` is given σ itself. Noise k is the same for every image, so that an image's map does not depend on
 /// its batch, and those of x and x̂ differ by the images alone.
 #[derive(Clone, Copy, Debug)]
 pub struct SmoothGrad {
@@ -68,7 +68,40 @@ fn range(x: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::{Device, Tensor};
+    use models::{Arch, Network, Normalization};
+    use ops::Node;
+
     use super::*;
+
+    #[test]
+    fn it_is_the_mean_gradient_of_the_noisy_copies() {
+        let norm = Normalization { mean: [0.5; 3], std: [0.25; 3] };
+        let network = Network::new(Arch::Resnet20, 3, norm, 7).unwrap();
+        let tap = network.resolve_tap(None).unwrap();
+        let shape = (1, 3, 8, 8);
+        let x: Vec<f32> = (0..3 * 8 * 8_u32).map(|i| (i * i % 91) as f32 / 90.0).collect();
+        let subject = |x: &[f32]| {
+            let x = Tensor::from_slice(x, shape, &Device::Cpu).unwrap();
+            Subject::new(&network, &tap, &Node::from(&x)).unwrap()
+        };
+        let deviation = 0.15 * range(&x);
+        let mut mean = vec![0f64; x.len()];
+        for sample in 0..SAMPLES {
+            let noise = noise(sample, x.len());
+            let noisy: Vec<f32> =
+                x.iter().zip(noise).map(|(x, n)| x + deviation * n).collect();
+            let one = |_: usize| 1.0;
+            let copy = |_: usize, x: &[f32], out: &mut [f32]| out.copy_from_slice(x);
+            let gradient = summed(&subject(&noisy), &[1], (1, 1), one, copy).unwrap();
+            mean.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g / SAMPLES as f64);
+        }
+        let expected = magnitude(&subject(&x), &mean).unwrap();
+        let found = SmoothGrad { at_a_time: 7 }.maps(&subject(&x), &[1]).unwrap();
+        for (found, expected) in found.values.iter().zip(&expected.values) {
+            assert!((found - expected).abs() <= 1e-5 * expected, "{found}, not {expected}");
+        }
+    }
 
     #[test]
     fn noise_is_standard_normal_and_another_one_for_each_sample() {

@@ -37,12 +37,18 @@ pub fn image_batch(pack: &Pack, rows: &[usize]) -> candle_core::Result<Tensor> {
 /// # Errors
 ///
 /// If the tensor cannot be made.
+///
+/// # Panics
+///
+/// If an image is of another size.
 pub fn pixels(
     images: &[&[u8]],
     [height, width]: [usize; 2],
 ) -> candle_core::Result<Tensor> {
-    let mut pixels = vec![0f32; images.len() * 3 * height * width];
-    pixels.par_chunks_mut(3 * height * width).zip(images).for_each(|(pixels, image)| {
+    let size = 3 * height * width;
+    assert!(images.iter().all(|image| image.len() == size), "images of the size");
+    let mut pixels = vec![0f32; images.len() * size];
+    pixels.par_chunks_mut(size).zip(images).for_each(|(pixels, image)| {
         for (pixel, &byte) in pixels.iter_mut().zip(*image) {
             *pixel = f32::from(byte) / 255.0;
         }

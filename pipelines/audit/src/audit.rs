@@ -45,6 +45,8 @@ impl Audit<'_> {
         Ok(judged)
     }
 
+    /// What was computed on the way to the logits is kept for the attack while the clean maps are
+    /// made: methods that go back to the pixels need as much again.
     fn batch(&self, rows: &[usize]) -> Result<Scores> {
         let images = performer::image_batch(self.pack, rows)?;
         let subject = Subject::new(self.network, self.tap, &Node::variable(&images))?;

@@ -126,7 +126,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let pack = Pack::open(&args.data)?;
     let performer = performer::open(&args.model, args.arch, &pack)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
-    let (smooth, at_a_time) = (args.smooth, args.batch_size.get());
+    let (smooth, at_a_time) = (args.smooth, args.batch_size);
     let explainer = explain::by_name(&args.explainer, smooth, at_a_time)?;
 
     let audit = Audit {
@@ -149,7 +149,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
             epsilon_unit: None,
         },
     };
-    let judged = audit.run(at_a_time, stage)?;
+    let judged = audit.run(at_a_time.get(), stage)?;
 
     let provenance = stage
         .provenance()

@@ -170,7 +170,7 @@ fn a_wrong_usage_is_said() {
     for flags in [
         ["--epsilon-unit", "grey"],
         ["--explainer", "guess"],
-        ["--target", "best"],
+        ["--smooth", "more"],
         ["--psi", "sigmoid"],
         ["--reduction", "max"],
         ["--batch-size", "0"],

@@ -127,7 +127,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         network: &performer.network,
         model: &args.model,
         tap: &tap,
-        explainers: measure::explainers(&args.explainers, args.batch_size.get())?,
+        explainers: measure::explainers(&args.explainers, args.batch_size)?,
         predicted_maps: args.maps_output.is_some(),
         batch_size: args.batch_size.get(),
     };

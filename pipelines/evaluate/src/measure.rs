@@ -1,6 +1,6 @@
 //! One pass over the pack, batch by batch.
 
-use std::path::Path;
+use std::{num::NonZeroUsize, path::Path};
 
 use anyhow::{Result, ensure};
 use artifact::Pack;
@@ -35,7 +35,7 @@ pub(crate) struct Measured {
 /// The methods of these names, each once.
 pub(crate) fn explainers(
     names: &[String],
-    at_a_time: usize,
+    at_a_time: NonZeroUsize,
 ) -> explain::Result<Vec<Box<dyn Explainer>>> {
     let first = |&(i, name): &(usize, &String)| !names[..i].contains(name);
     let once = names.iter().enumerate().filter(first);

@@ -64,11 +64,10 @@ impl Attacked {
     }
 
     /// Forgets all images but these samples, in ascending order, if some are given.
-    pub(crate) fn only(&mut self, samples: Option<&[usize]>) -> &Self {
+    pub(crate) fn only(&mut self, samples: Option<&[usize]>) {
         if let Some(samples) = samples {
             self.joined.retain(|row| samples.binary_search(&row.pack).is_ok());
         }
-        self
     }
 
     /// Number of images.

@@ -104,7 +104,7 @@ struct Args {
     #[arg(long, value_name = "AT_A_TIME", default_value = "64")]
     batch_size: NonZeroUsize,
 
-    /// Print how many passes through the network this takes, and do nothing
+    /// Print how many passes through the network this takes, and write nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -145,9 +145,20 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     }
     let pack = Pack::open(args.data.as_ref().context("no --data")?)?;
     let overlays = Overlays::new(&args.pictures, &pack)?;
+    // none: a map for every label
+    let target = if args.target == "labels" {
+        ensure!(
+            args.maps.is_none() && overlays.is_none(),
+            "--target labels makes several maps a sample, which neither --maps nor --overlay \
+             can take: name a class, or leave it out"
+        );
+        None
+    } else {
+        Some(TargetKind::of(&args.target, &pack.meta.classes)?)
+    };
     let performer = performer::open(&args.model, args.arch, &pack)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
-    let (smooth, at_a_time) = (args.smooth, args.batch_size.get());
+    let (smooth, at_a_time) = (args.smooth, args.batch_size);
     let explainer = explain::by_name(&args.explainer, smooth, at_a_time)?;
 
     let mut meta = MapsMeta {
@@ -188,29 +199,29 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         network: &performer.network,
         tap: &tap,
         explainer: explainer.as_ref(),
-        batch_size: at_a_time,
+        batch_size: at_a_time.get(),
     };
-    let every_label = args.target == "labels";
-    ensure!(
-        !every_label || overlays.is_none(),
-        "--target labels has several maps a sample, --overlay draws one: name a class"
-    );
-    let target = || TargetKind::of(&args.target, &pack.meta.classes);
+    // nobody reads the maps of the others
+    let only = overlays.as_ref().filter(|_| args.output.is_none()).map(Overlays::samples);
+    if let Some(attacked) = &mut attacked {
+        attacked.only(only);
+    }
     if args.dry_run {
-        let maps = match &attacked {
-            Some(attacked) => attacked.len(),
-            None if every_label => job.pairs().len(),
-            None => pack.len(),
+        let maps = match (&attacked, target, only) {
+            (Some(attacked), ..) => attacked.len(),
+            (None, None, _) => job.pairs().len(),
+            (None, Some(_), only) => only.map_or(pack.len(), <[usize]>::len),
         };
         stage::print(&job.cost(maps)?)?;
         return Ok(());
     }
-    // nobody reads the maps of the others
-    let only = overlays.as_ref().filter(|_| args.output.is_none()).map(Overlays::samples);
-    let maps = match &mut attacked {
-        Some(attacked) => job.attacked(attacked.only(only), target()?)?,
-        None if every_label => job.every_label()?,
-        None => job.clean(only, target()?)?,
+    if let Some(overlays) = &overlays {
+        overlays.make_folder()?;
+    }
+    let maps = match (&attacked, target) {
+        (Some(attacked), Some(target)) => job.attacked(attacked, target)?,
+        (None, Some(target)) => job.clean(only, target)?,
+        (_, None) => job.every_label()?,
     };
     maps.say(&meta);
     let maps = maps.into_artifact(meta, &pack, provenance);

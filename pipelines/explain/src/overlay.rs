@@ -1,6 +1,6 @@
 //! Pictures of a pack's maps: each laid over its image, and sheets of both.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, ensure};
 use artifact::{Maps, Pack, Provenance, atomic};
@@ -42,6 +42,12 @@ impl<'a> Overlays<'a> {
             None => Samples::first_of(pack).of(pack)?,
         };
         Ok(Some(Self { folder, colours: args.colours.unwrap_or_default(), samples }))
+    }
+
+    /// Makes the folder: now, rather than when all maps are there.
+    pub(crate) fn make_folder(&self) -> anyhow::Result<()> {
+        fs::create_dir_all(self.folder)
+            .with_context(|| format!("cannot make the folder {}", self.folder.display()))
     }
 
     /// The samples that are drawn, in the order of the pack.

@@ -13,7 +13,7 @@ use crate::samples::Samples;
 /// What is drawn, and where.
 #[derive(Debug, Args)]
 pub(crate) struct PictureArgs {
-    /// Image file to explain, in place of a pack
+    /// Image file to explain, in place of a pack; it is squashed to the network's size
     #[arg(
         long,
         value_name = "FILE",

@@ -67,7 +67,7 @@ fn check(image: &Path, output: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The map of the image, brought to the network's size as `prepare` does.
+/// The map of the image, brought to the network's size as `prepare --fit squash` does.
 fn explain(
     args: &Args,
     performer: &Performer,
@@ -86,7 +86,7 @@ fn explain(
 
     let network = &performer.network;
     let tap = network.resolve_tap(args.tap.as_deref())?;
-    let explainer = explain::by_name(&args.explainer, args.smooth, args.batch_size.get())?;
+    let explainer = explain::by_name(&args.explainer, args.smooth, args.batch_size)?;
     let kind = TargetKind::of(&args.target, &performer.meta.classes)?;
     ops::threads::run(|| {
         let subject = Subject::new(network, &tap, &Node::from(&images))?;

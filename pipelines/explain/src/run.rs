@@ -3,12 +3,15 @@
 use anyhow::Result;
 use artifact::{Label, Pack};
 use candle_core::Tensor;
-use explain::{Explainer, Explanation, Subject, Target, TargetKind};
+use explain::{Explainer, Explanation, Passes, Subject, Target, TargetKind};
 use models::{Network, Tap};
 use ops::Node;
 use stage::Stage;
 
 use crate::{attacked::Attacked, cost::Cost, maps::Rows};
+
+/// Passes of a map up to which batches are of images.
+const FEW: usize = 8;
 
 /// What is explained, and how.
 pub(crate) struct Job<'a> {
@@ -44,8 +47,13 @@ impl Job<'_> {
         self.each(pairs.len(), (0, 0), |numbers| {
             let (rows, labels): (Vec<usize>, Vec<i64>) =
                 numbers.iter().map(|&i| pairs[i]).unzip();
-            let images = performer::image_batch(self.pack, &rows)?;
-            let subject = self.subject(&images)?;
+            // those of an image follow each other
+            let mut images = rows.clone();
+            images.dedup();
+            let of = |row| images.partition_point(|&image| image < row) as u32;
+            let numbers: Vec<u32> = rows.iter().map(|&row| of(row)).collect();
+            let images = performer::image_batch(self.pack, &images)?;
+            let subject = self.subject(&images)?.select(&numbers)?;
             let target = Target::Given(&labels);
             let explanation = subject.explain(self.explainer, subject.logits()?, target)?;
             Ok((rows, explanation))
@@ -83,19 +91,18 @@ impl Job<'_> {
 
     /// What so many maps take.
     pub(crate) fn cost(&self, maps: usize) -> Result<Cost> {
-        let first = performer::image_batch(self.pack, &[0])?;
-        let (_, channels, height, width) = self.subject(&first)?.activation().dims4()?;
+        let (activation, passes) = self.passes()?;
         Ok(Cost {
             explainer: self.explainer.name(),
             tap: self.tap.name().to_owned(),
-            activation: [channels, height, width],
+            activation,
             maps,
             batch_size: self.batch_size,
-            passes: self.explainer.passes(channels),
+            passes,
         })
     }
 
-    /// Gathers batches of 0..count; only their small maps and logits stay in memory.
+    /// Gathers batches of 0..count; their maps and logits stay in memory.
     fn each(
         &self,
         count: usize,
@@ -105,13 +112,28 @@ impl Job<'_> {
         let progress = self.stage.progress(count as u64, "images");
         let all: Vec<usize> = (0..count).collect();
         let mut gathered = Rows::new(map_size);
-        for images in all.chunks(self.batch_size) {
+        for images in all.chunks(self.images_at_a_time()?) {
             self.stage.check()?;
             let (rows, explanation) = ops::threads::run(|| batch(images))?;
             gathered.add(&rows, explanation);
             progress.inc(images.len() as u64);
         }
         Ok(gathered)
+    }
+
+    /// Images between two looks at the progress and at Ctrl-C: fewer, where a method takes many
+    /// passes for each and fills its batches with these.
+    fn images_at_a_time(&self) -> Result<usize> {
+        let passes = self.passes()?.1;
+        let passes = passes.forward + passes.head_forward;
+        Ok(if passes > FEW { self.batch_size.div_ceil(passes) } else { self.batch_size })
+    }
+
+    /// Channels, height and width at the tap, and the passes of a map.
+    fn passes(&self) -> Result<([usize; 3], Passes)> {
+        let first = performer::image_batch(self.pack, &[0])?;
+        let (_, channels, height, width) = self.subject(&first)?.activation().dims4()?;
+        Ok(([channels, height, width], self.explainer.passes(channels)))
     }
 
     fn subject(&self, images: &Tensor) -> Result<Subject<'_>> {

@@ -48,6 +48,15 @@ fn each_label_of_a_set_may_have_its_map() {
     assert_eq!(target, [0, 2, 1, 0, 1, 2, 2]);
     assert_eq!(maps["maps"].dim(0).unwrap(), 7);
     assert_eq!(maps["labels"].dims(), [7, 3]);
+    // each as it is alone
+    let class = TINY.meta(LabelKind::Multi).classes[2].clone();
+    let alone = explained(dir.path(), &["--target", &class]);
+    let third =
+        maps["maps"].get(1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert_eq!(third, alone.map(0));
+    let flags = ["--target", "labels", "--overlay", "seen"];
+    let words = ["--target labels makes several maps a sample"];
+    assert_refused(&explain_to(dir.path(), "x.safetensors", &flags), 1, &words);
 }
 
 #[test]
@@ -62,7 +71,7 @@ fn smoothing_is_recorded_and_must_agree() {
     let flags = [&ATTACKED[..], &["--smooth", "aug"]].concat();
     explained(dir.path(), &flags);
     let flags = ["--smooth", "eigen", "--explainer", "gradient"];
-    let words = ["gradient weighs no channels", "--smooth aug"];
+    let words = ["gradient weighs no channels", "or choose aug"];
     assert_refused(&explain_to(dir.path(), "x.safetensors", &flags), 1, &words);
 }
 
@@ -78,6 +87,19 @@ fn a_dry_run_tells_the_passes_and_writes_nothing() {
                     a map     1 forward, 64 forward through the head\n\
                     5 maps, 64 at a time: 5 forward, 320 forward through the head\n";
     assert_eq!(said, expected);
+    // of what would be drawn alone, and of nothing that would be refused
+    let flags =
+        [&INPUTS[..], &["--dry-run", "--overlay", "seen", "--samples", "1-2"]].concat();
+    let output = fixtures::run(env!("CARGO_BIN_EXE_explain"), dir.path(), &flags);
+    assert_succeeded(&output);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("\n2 maps, 64 at a time"));
+    assert!(!dir.path().join("seen").exists());
+    let flags = ["--dry-run", "--target", "zebra"];
+    assert_refused(
+        &explain_to(dir.path(), "x.safetensors", &flags),
+        1,
+        &["no class `zebra`"],
+    );
     let output = explain_to(dir.path(), "x.safetensors", &["--dry-run"]);
     assert_succeeded(&output);
     assert!(!dir.path().join("x.safetensors").exists());
