@@ -15,8 +15,8 @@ const EPSILON: f64 = 1e-6;
 /// ```
 ///
 /// with A the activation at the tap and G the gradient of the target's raw logit there, as
-/// pytorch-grad-cam has it (in the article G is that of the logit's exponential, whose factor
-/// the normalisation takes out of the first order).
+/// pytorch-grad-cam has it. In the article G of Eq. (7) is that of the logit's exponential: a
+/// factor of the whole map, which its normalisation takes out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GradCamPlusPlus {
     pub(crate) join: Join,
