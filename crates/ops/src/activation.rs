@@ -100,16 +100,28 @@ impl Bounds {
 pub fn activate(x: &Node, activation: Activation) -> Result<Node> {
     let bounds = activation.bounds();
     let values = x.dense()?;
-    let y = map::map(&storage::read(&values)?, move |x| bounds.clip(x));
-    let y = storage::tensor(y, x.shape())?;
+    let y = clipped(&values, bounds)?;
     Ok(Node::of(y.clone(), &[x], Clip((y, bounds))))
 }
 
 /// The gradient of what `bounds` made `y` of.
 pub(crate) fn passed(y: &Tensor, dy: &Tensor, bounds: Bounds) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if y.device().is_cuda() {
+        return map::cuda::pass(y, dy, bounds);
+    }
     let dx =
         map::zip(&storage::read(y)?, &storage::read(dy)?, move |y, d| bounds.pass(y, d));
     storage::tensor(dx, y.shape())
+}
+
+fn clipped(x: &Tensor, bounds: Bounds) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return map::cuda::clip(x, bounds);
+    }
+    let y = map::map(&storage::read(x)?, move |x| bounds.clip(x));
+    storage::tensor(y, x.shape())
 }
 
 #[derive(Debug)]

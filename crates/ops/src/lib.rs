@@ -1,4 +1,4 @@
-//! Differentiable operators with exact gradients, on the CPU, in f32.
+//! Differentiable operators with exact gradients, on the CPU and on NVIDIA GPUs.
 //!
 //! Candle's own are slow here, and some of their gradients are wrong or missing. These
 //! compute over candle's tensors and remember on a tape of their own, the [`Node`]; each is
@@ -9,11 +9,15 @@
 //!   sample's result does not depend on the batch it is in.
 //! - Images and features, `[N, C, H, W]`, lie with their channels last:
 //!   [`row_major`] brings a result into the order of its shape.
-//! - An argument that is not f32 or not on the CPU is an error.
+//! - On the CPU all values are f32, and an argument of another type is an error. On a GPU
+//!   (feature `cuda`) activations are f32 or bf16; what is added in which order is the same at
+//!   every run, but not the same as on the CPU.
 //!
 //! Beside them, [`bits`], [`resize`] and [`softmax`] are functions of plain slices.
 
 pub mod bits;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod memory;
 pub mod resize;
 pub mod softmax;

@@ -3,6 +3,9 @@
 //! A result is not zeroed first where that would be one more pass over memory, and no
 //! loop adds across chunks, so that nothing depends on the number of threads.
 
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
+
 use std::mem::MaybeUninit;
 
 use rayon::prelude::*;

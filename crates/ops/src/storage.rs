@@ -54,8 +54,14 @@ fn values<'a>(
     tensor: &'a Tensor,
     layout: &Layout,
 ) -> Result<impl Deref<Target = [f32]> + use<'a>> {
-    expect_f32(tensor)?;
+    expect_values(tensor)?;
     let (storage, _) = tensor.storage_and_layout();
+    if !matches!(&*storage, Storage::Cpu(_)) {
+        bail!(
+            "this operator computes on the CPU alone, found {:?}",
+            tensor.device().location()
+        );
+    }
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(Values { storage, range: start..end }),
         None => bail!("this operator expects a dense tensor, found {layout:?}"),
@@ -73,13 +79,17 @@ fn lying(tensor: &Tensor) -> Result<Tensor> {
 ///
 /// If it is not f32 on the CPU.
 pub(crate) fn dense(tensor: &Tensor) -> Result<Tensor> {
-    expect_f32(tensor)?;
+    expect_values(tensor)?;
     if lying(tensor)?.is_contiguous() {
         return Ok(tensor.clone());
     }
     let &[batch, channels, height, width] = tensor.dims() else {
         return tensor.contiguous();
     };
+    #[cfg(feature = "cuda")]
+    if tensor.device().is_cuda() {
+        return map::cuda::pixels(&tensor.contiguous()?);
+    }
     let values = {
         let planes = tensor.contiguous()?;
         let planes = read_row_major(&planes)?;
@@ -106,12 +116,16 @@ pub(crate) fn dense(tensor: &Tensor) -> Result<Tensor> {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn row_major(tensor: &Tensor) -> Result<Tensor> {
-    expect_f32(tensor)?;
+    expect_values(tensor)?;
     let &[batch, channels, height, width] = tensor.dims() else {
         return tensor.contiguous();
     };
     if tensor.is_contiguous() || !lying(tensor)?.is_contiguous() {
         return tensor.contiguous();
+    }
+    #[cfg(feature = "cuda")]
+    if tensor.device().is_cuda() {
+        return map::cuda::planes(tensor);
     }
     let planes = turned(&read(tensor)?, batch, (height * width, channels));
     tensor_row_major(planes, (batch, channels, height, width))
@@ -129,9 +143,14 @@ fn turned(values: &[f32], batch: usize, (rows, columns): (usize, usize)) -> Vec<
 
 /// # Errors
 ///
-/// If the tensor is not f32 on the CPU.
-pub(crate) fn expect_f32(tensor: &Tensor) -> Result<()> {
-    if tensor.dtype() != DType::F32 || !tensor.device().is_cpu() {
+/// If the tensor is not f32 on the CPU, nor f32 or bf16 on a GPU.
+pub(crate) fn expect_values(tensor: &Tensor) -> Result<()> {
+    let is_known = match tensor.device() {
+        Device::Cpu => tensor.dtype() == DType::F32,
+        Device::Cuda(_) => matches!(tensor.dtype(), DType::F32 | DType::BF16),
+        Device::Metal(_) => false,
+    };
+    if !is_known {
         bail!(
             "this operator expects f32 on the CPU, found {:?} on {:?}",
             tensor.dtype(),

@@ -30,6 +30,10 @@ impl Gradients {
 /// The sum of two gradients of one value.
 pub(super) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (a, b) = (storage::dense(a)?, storage::dense(b)?);
+    #[cfg(feature = "cuda")]
+    if a.device().is_cuda() {
+        return map::cuda::add(&a, &b);
+    }
     let sum = map::zip(&storage::read(&a)?, &storage::read(&b)?, |a, b| a + b);
     storage::tensor(sum, a.shape())
 }

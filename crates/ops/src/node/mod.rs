@@ -182,7 +182,7 @@ impl Node {
             let found = gradient.shape();
             bail!("backward expects a gradient of shape {expected:?}, found {found:?}");
         }
-        storage::expect_f32(gradient)?;
+        storage::expect_values(gradient)?;
         let mut gradients = Gradients::default();
         let mut open = BTreeMap::new();
         if let Some(step) = self.step {

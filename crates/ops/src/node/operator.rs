@@ -118,6 +118,10 @@ impl<'a> Way<'a> {
 
 /// Some rows of a dense tensor.
 pub(super) fn rows(tensor: &Tensor, rows: &[u32]) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if tensor.device().is_cuda() {
+        return map::cuda::rows(tensor, rows);
+    }
     let mut dims = tensor.dims().to_vec();
     let row = tensor.elem_count() / dims[0].max(1);
     let some = map::rows(rows, row, &storage::read(tensor)?);
