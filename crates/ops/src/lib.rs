@@ -47,7 +47,7 @@ pub use activation::{Activation, activate};
 pub use batch_norm::{Fold, Moments, Then, batch_norm, batch_norm_eval};
 pub use conv::{Conv2d, conv2d, conv2d_activated, conv2d_folded};
 pub use dropout::dropout;
-pub use gpu::{gpu, host};
+pub use gpu::{HAS_CUDA, gpu, host};
 pub use linear::linear;
 pub use loss::{bce_with_logits, cross_entropy};
 pub use node::{Gradients, Node};
