@@ -19,6 +19,7 @@ pub mod bits;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod memory;
+pub mod optimizer;
 pub mod resize;
 pub mod softmax;
 pub mod threads;
@@ -41,6 +42,7 @@ mod shared;
 mod simd;
 mod storage;
 mod sums;
+mod transfer;
 mod turn;
 
 pub use activation::{Activation, activate};
@@ -55,3 +57,4 @@ pub use normalize::normalize;
 pub use pool::{Pool2d, adaptive_avg_pool2d, avg_pool2d, max_pool2d};
 pub use precision::Precision;
 pub use storage::row_major;
+pub use transfer::{Later, Upload, later, upload};
