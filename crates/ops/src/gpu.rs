@@ -4,6 +4,9 @@ use candle_core::{Device, Result, Tensor};
 
 use crate::{Precision, row_major};
 
+/// Whether this was built with the feature `cuda`.
+pub const HAS_CUDA: bool = cfg!(feature = "cuda");
+
 /// The first NVIDIA GPU, for the whole process.
 ///
 /// # Errors

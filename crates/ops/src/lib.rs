@@ -19,6 +19,7 @@ pub mod bits;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod memory;
+pub mod optimizer;
 pub mod resize;
 pub mod softmax;
 pub mod threads;
@@ -41,13 +42,14 @@ mod shared;
 mod simd;
 mod storage;
 mod sums;
+mod transfer;
 mod turn;
 
 pub use activation::{Activation, activate};
 pub use batch_norm::{Fold, Moments, Then, batch_norm, batch_norm_eval};
 pub use conv::{Conv2d, conv2d, conv2d_activated, conv2d_folded};
 pub use dropout::dropout;
-pub use gpu::{gpu, host};
+pub use gpu::{HAS_CUDA, gpu, host};
 pub use linear::linear;
 pub use loss::{bce_with_logits, cross_entropy};
 pub use node::{Gradients, Node};
@@ -55,3 +57,4 @@ pub use normalize::normalize;
 pub use pool::{Pool2d, adaptive_avg_pool2d, avg_pool2d, max_pool2d};
 pub use precision::Precision;
 pub use storage::row_major;
+pub use transfer::{Later, Upload, later, upload};

@@ -20,6 +20,10 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) const MAP: Self =
         Self { name: "map", ptx: include_str!(concat!(env!("OUT_DIR"), "/map.ptx")) };
+    pub(crate) const OPTIMIZER: Self = Self {
+        name: "optimizer",
+        ptx: include_str!(concat!(env!("OUT_DIR"), "/optimizer.ptx")),
+    };
 }
 
 /// A kernel: its file, and its name there.
