@@ -78,6 +78,7 @@ pub struct Network {
     arch: Arch,
     classes: usize,
     normalization: Normalization,
+    device: Device,
     chain: Chain,
     tensors: Tensors,
 }
@@ -142,6 +143,7 @@ impl Network {
 
     fn assemble(mut store: Store, normalization: Normalization) -> Result<Self> {
         let (arch, classes) = (store.arch(), store.classes());
+        let device = store.device().clone();
         let into = &mut store;
         let chain = match arch {
             Arch::Vgg16 => vgg::chain(into, false),
@@ -152,12 +154,13 @@ impl Network {
             Arch::MobilenetV2 => mobilenet::chain(into),
             Arch::Resnet20 => resnet::small_chain(into),
         }?;
-        Ok(Self { arch, classes, normalization, chain, tensors: store.finish()? })
+        let tensors = store.finish()?;
+        Ok(Self { arch, classes, normalization, device, chain, tensors })
     }
 
     /// Where it computes.
     pub fn device(&self) -> &Device {
-        self.tensors.parameters.values().next().expect("a network has parameters").device()
+        &self.device
     }
 
     /// The architecture.
