@@ -10,6 +10,7 @@ mod launch;
 mod memory;
 
 pub use crate::Precision;
+pub(crate) use device::is_open;
 pub use device::{open, precision};
 pub(crate) use launch::{Arg, Grid, Kernel, Source, launch};
 pub(crate) use memory::{at, empty, empty_like, gpu, host, laid_out, to_device};
