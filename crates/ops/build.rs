@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The kernels, by their operators.
-const KERNELS: [&str; 1] = ["map"];
+const KERNELS: [&str; 2] = ["conv", "map"];
 
 fn main() {
     println!("cargo::rerun-if-changed=src/cuda/kernel.cuh");

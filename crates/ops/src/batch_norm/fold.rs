@@ -18,10 +18,10 @@ use crate::{
 /// ```
 ///
 /// Computed in f64. These are constants: no gradient reaches them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Fold {
-    pub(crate) scale: Vec<f32>,
-    pub(crate) shift: Vec<f32>,
+    pub(crate) scale: Tensor,
+    pub(crate) shift: Tensor,
 }
 
 impl Fold {
@@ -77,11 +77,12 @@ impl Fold {
             scale.push(factor as f32);
             shift.push((beta[c] - mean[c] * factor) as f32);
         }
-        Ok(Self { scale, shift })
+        let of = |values| storage::tensor(values, channels);
+        Ok(Self { scale: of(scale)?, shift: of(shift)? })
     }
 
     pub(crate) fn channels(&self) -> usize {
-        self.scale.len()
+        self.scale.elem_count()
     }
 }
 
@@ -110,7 +111,8 @@ pub fn batch_norm_eval(x: &Node, fold: &Fold, then: Then<'_>) -> Result<Node> {
     let y = {
         let x = storage::read(&values)?;
         let added = added.as_ref().map(storage::read).transpose()?;
-        let parameters: [&[f32]; 2] = [&fold.scale, &fold.shift];
+        let (scale, shift) = (storage::read(&fold.scale)?, storage::read(&fold.shift)?);
+        let parameters: [&[f32]; 2] = [&scale, &shift];
         match added.as_deref() {
             None => map::per_channel([&x], parameters, move |[x], [scale, shift]| {
                 bounds.clip(x * scale + shift)
@@ -132,7 +134,7 @@ pub fn batch_norm_eval(x: &Node, fold: &Fold, then: Then<'_>) -> Result<Node> {
 /// The way back through `activation(scale x + shift + shortcut)`.
 #[derive(Debug)]
 struct Scaled {
-    scale: Vec<f32>,
+    scale: Tensor,
     /// The result, if an activation made it, and the activation's bounds.
     clipped: Option<(Tensor, Bounds)>,
 }
@@ -141,8 +143,8 @@ impl Operator for Scaled {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         let dy = way.pass(self.clipped(), dy)?;
         let dx = || {
-            let d = storage::read(&dy)?;
-            let dx = map::per_channel([&d], [&self.scale], move |[d], [scale]| d * scale);
+            let (d, scale) = (storage::read(&dy)?, storage::read(&self.scale)?);
+            let dx = map::per_channel([&d], [&scale], move |[d], [scale]| d * scale);
             storage::tensor(dx, dy.shape())
         };
         let mut gradients = vec![way.wants(0).then(dx).transpose()?];

@@ -11,4 +11,4 @@ mod memory;
 
 pub use device::{Precision, open, precision};
 pub(crate) use launch::{Arg, Grid, Kernel, Source, launch};
-pub(crate) use memory::{at, empty, empty_like, gpu, host, laid_out, to_device};
+pub(crate) use memory::{at, empty, empty_like, gpu, laid_out, to_device};
