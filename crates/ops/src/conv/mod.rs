@@ -147,8 +147,8 @@ pub fn conv2d_folded(
     let bounds = then.activation.bounds();
     let y = {
         let added = shortcut.as_ref().map(storage::read).transpose()?;
-        let (scale, shift) = (Some(&fold.scale[..]), Some(&fold.shift[..]));
-        let added = added.as_deref();
+        let (scale, shift) = (storage::read(&fold.scale)?, storage::read(&fold.shift)?);
+        let (scale, shift, added) = (Some(&scale[..]), Some(&shift[..]), added.as_deref());
         let epilogue = Epilogue { scale, shift, added, bounds, clipped: None };
         let w = storage::read_row_major(&w)?;
         forward(&geometry, &storage::read(&x_values)?, &w, epilogue)
@@ -254,7 +254,7 @@ struct Folded {
     geometry: Geometry,
     w: Tensor,
     /// Of each output.
-    scale: Vec<f32>,
+    scale: Tensor,
     /// The result, if an activation made it, and the activation's bounds.
     clipped: Option<(Tensor, Bounds)>,
 }
@@ -263,7 +263,8 @@ impl Operator for Folded {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         let geometry = self.geometry.of_batch(dy.dim(0)?);
         let dy = way.pass(self.clipped(), dy)?;
-        let dx = || backward_data(&geometry, &dy, (&self.w, Some(&self.scale)), way);
+        let scale = storage::read(&self.scale)?;
+        let dx = || backward_data(&geometry, &dy, (&self.w, Some(&scale)), way);
         let mut gradients = vec![way.wants(0).then(dx).transpose()?];
         if let Some(shortcut) = way.argument(1) {
             gradients.push(shortcut.then(|| dy.clone()));
