@@ -8,10 +8,11 @@ use std::{
 };
 
 /// The kernels, by their operators.
-const KERNELS: [&str; 2] = ["conv", "map"];
+const KERNELS: [&str; 3] = ["batch_norm", "conv", "map"];
 
 fn main() {
     println!("cargo::rerun-if-changed=src/cuda/kernel.cuh");
+    println!("cargo::rerun-if-changed=src/cuda/pack.cuh");
     if env::var_os("CARGO_FEATURE_CUDA").is_none() {
         return;
     }

@@ -18,6 +18,10 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    pub(crate) const BATCH_NORM: Self = Self {
+        name: "batch_norm",
+        ptx: include_str!(concat!(env!("OUT_DIR"), "/batch_norm.ptx")),
+    };
     pub(crate) const CONV: Self =
         Self { name: "conv", ptx: include_str!(concat!(env!("OUT_DIR"), "/conv.ptx")) };
     pub(crate) const MAP: Self =
