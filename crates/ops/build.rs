@@ -8,10 +8,11 @@ use std::{
 };
 
 /// The kernels, by their operators.
-const KERNELS: [&str; 2] = ["map", "optimizer"];
+const KERNELS: [&str; 4] = ["batch_norm", "conv", "map", "optimizer"];
 
 fn main() {
     println!("cargo::rerun-if-changed=src/cuda/kernel.cuh");
+    println!("cargo::rerun-if-changed=src/cuda/pack.cuh");
     if env::var_os("CARGO_FEATURE_CUDA").is_none() {
         return;
     }

@@ -35,8 +35,8 @@ impl Running {
     /// Takes in a batch: r ← 0.9·r + 0.1·batch, with the unbiased variance.
     pub(crate) fn update(&self, batch: &Moments) -> Result<()> {
         let mut now = self.lock();
-        now.mean = blend(&now.mean, &batch.mean)?;
-        now.variance = blend(&now.variance, &batch.variance)?;
+        now.mean = ops::blend(&now.mean, &batch.mean, MOMENTUM)?;
+        now.variance = ops::blend(&now.variance, &batch.variance, MOMENTUM)?;
         now.batches += 1;
         Ok(())
     }
@@ -52,14 +52,6 @@ impl Running {
     }
 }
 
-fn blend(old: &Tensor, new: &[f32]) -> Result<Tensor> {
-    let mix = |(old, &new): (f32, &f32)| {
-        ((1.0 - MOMENTUM) * f64::from(old) + MOMENTUM * f64::from(new)) as f32
-    };
-    let mixed: Vec<f32> = old.to_vec1::<f32>()?.into_iter().zip(new).map(mix).collect();
-    Tensor::from_vec(mixed, old.shape(), old.device())
-}
-
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
@@ -68,10 +60,11 @@ mod tests {
 
     #[test]
     fn a_batch_counts_a_tenth() -> Result<()> {
-        let mean = Tensor::new(&[0f32, 10.0], &Device::Cpu)?;
-        let variance = Tensor::new(&[1f32, 1.0], &Device::Cpu)?;
+        let of = |values: [f32; 2]| Tensor::new(&values, &Device::Cpu);
+        let (mean, variance) = (of([0.0, 10.0])?, of([1.0, 1.0])?);
         let running = Running::new(Statistics { mean, variance, batches: 4 });
-        running.update(&Moments { mean: vec![1.0, 0.0], variance: vec![1.0, 11.0] })?;
+        let (mean, variance) = (of([1.0, 0.0])?, of([1.0, 11.0])?);
+        running.update(&Moments { mean, variance })?;
         let now = running.get();
         assert_eq!(now.mean.to_vec1::<f32>()?, [0.1, 9.0]);
         assert_eq!(now.variance.to_vec1::<f32>()?, [1.0, 2.0]);

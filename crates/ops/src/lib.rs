@@ -46,7 +46,7 @@ mod transfer;
 mod turn;
 
 pub use activation::{Activation, activate};
-pub use batch_norm::{Fold, Moments, Then, batch_norm, batch_norm_eval};
+pub use batch_norm::{Fold, Moments, Then, batch_norm, batch_norm_eval, blend};
 pub use conv::{Conv2d, conv2d, conv2d_activated, conv2d_folded};
 pub use dropout::dropout;
 pub use gpu::{HAS_CUDA, gpu, host};

@@ -2,6 +2,9 @@
 
 #![expect(unsafe_code, reason = "tasks write disjoint results of one output")]
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use core::ops::Range;
 
 use candle_core::{Result, Tensor, bail};
@@ -61,18 +64,20 @@ pub fn linear(x: &Node, w: &Node, bias: Option<&Node>) -> Result<Node> {
     let sizes = Sizes { rows, inputs, outputs };
     let (x_values, w_values) = (x.dense()?, w.dense()?);
     let bias_values = bias.map(Node::dense).transpose()?;
-    let y = {
-        let bias = bias_values.as_ref().map(storage::read).transpose()?;
-        sizes.forward(
-            &storage::read(&x_values)?,
-            &storage::read(&w_values)?,
-            bias.as_deref(),
-        )
-    };
-    let y = storage::tensor(y, (rows, outputs))?;
+    let y = forward(sizes, &x_values, &w_values, bias_values.as_ref())?;
     let mut arguments = vec![x, w];
     arguments.extend(bias);
     Ok(Node::of(y, &arguments, Linear { sizes, x: x_values, w: w_values }))
+}
+
+fn forward(sizes: Sizes, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return cuda::forward(x, w, bias);
+    }
+    let bias = bias.map(storage::read).transpose()?;
+    let y = sizes.forward(&storage::read(x)?, &storage::read(w)?, bias.as_deref());
+    storage::tensor(y, (sizes.rows, sizes.outputs))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -256,6 +261,10 @@ struct Linear {
 
 impl Operator for Linear {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
+        #[cfg(feature = "cuda")]
+        if dy.device().is_cuda() {
+            return cuda::backward(dy, (&self.x, &self.w), way);
+        }
         let sizes = Sizes { rows: dy.dim(0)?, ..self.sizes };
         let x = way.wants(1).then(|| way.rows_of(&self.x)).transpose()?;
         let x = x.as_ref().map(storage::read).transpose()?;

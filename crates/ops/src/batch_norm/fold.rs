@@ -2,6 +2,8 @@
 
 use candle_core::{Result, Tensor, bail};
 
+#[cfg(feature = "cuda")]
+use super::cuda::{self, Scaling};
 use super::{Then, channel::Pixels};
 use crate::{
     Node,
@@ -18,10 +20,11 @@ use crate::{
 /// ```
 ///
 /// Computed in f64. These are constants: no gradient reaches them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Fold {
-    pub(crate) scale: Vec<f32>,
-    pub(crate) shift: Vec<f32>,
+    /// `[C]`, where the parameters are.
+    pub(crate) scale: Tensor,
+    pub(crate) shift: Tensor,
 }
 
 impl Fold {
@@ -65,6 +68,11 @@ impl Fold {
                 );
             }
         }
+        #[cfg(feature = "cuda")]
+        if gamma.device().is_cuda() {
+            let (scale, shift) = cuda::fold([gamma, beta, mean, variance], eps)?;
+            return Ok(Self { scale, shift });
+        }
         let of = |tensor: &Tensor| -> Result<Vec<f64>> {
             let tensor = tensor.contiguous()?;
             Ok(storage::read(&tensor)?.iter().copied().map(f64::from).collect())
@@ -77,11 +85,12 @@ impl Fold {
             scale.push(factor as f32);
             shift.push((beta[c] - mean[c] * factor) as f32);
         }
-        Ok(Self { scale, shift })
+        let tensor = |values| storage::tensor(values, channels);
+        Ok(Self { scale: tensor(scale)?, shift: tensor(shift)? })
     }
 
     pub(crate) fn channels(&self) -> usize {
-        self.scale.len()
+        self.scale.elem_count()
     }
 }
 
@@ -107,10 +116,30 @@ pub fn batch_norm_eval(x: &Node, fold: &Fold, then: Then<'_>) -> Result<Node> {
     then.expect_shape(x.shape())?;
     let bounds = then.activation.bounds();
     let (values, added) = (x.dense()?, then.shortcut.map(Node::dense).transpose()?);
+    let y = folded(&values, added.as_ref(), fold, bounds)?;
+    let backward = Scaled { scale: fold.scale.clone(), clipped: then.clipped(&y) };
+    let mut arguments = vec![x];
+    arguments.extend(then.shortcut);
+    Ok(Node::of(y, &arguments, backward))
+}
+
+/// `clip(scale x + shift + added)`
+fn folded(
+    x: &Tensor,
+    added: Option<&Tensor>,
+    fold: &Fold,
+    bounds: Bounds,
+) -> Result<Tensor> {
+    let Fold { scale, shift } = fold;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        let by = Scaling { mean: None, scale, shift: Some(shift) };
+        return cuda::apply(x, added, by, bounds);
+    }
     let y = {
-        let x = storage::read(&values)?;
-        let added = added.as_ref().map(storage::read).transpose()?;
-        let parameters: [&[f32]; 2] = [&fold.scale, &fold.shift];
+        let (x, added) = (storage::read(x)?, added.map(storage::read).transpose()?);
+        let (scale, shift) = (storage::read(scale)?, storage::read(shift)?);
+        let parameters: [&[f32]; 2] = [&scale, &shift];
         match added.as_deref() {
             None => map::per_channel([&x], parameters, move |[x], [scale, shift]| {
                 bounds.clip(x * scale + shift)
@@ -122,17 +151,26 @@ pub fn batch_norm_eval(x: &Node, fold: &Fold, then: Then<'_>) -> Result<Node> {
             ),
         }
     };
-    let y = storage::tensor(y, x.shape())?;
-    let backward = Scaled { scale: fold.scale.clone(), clipped: then.clipped(&y) };
-    let mut arguments = vec![x];
-    arguments.extend(then.shortcut);
-    Ok(Node::of(y, &arguments, backward))
+    storage::tensor(y, x.shape())
+}
+
+/// `scale d`, channel by channel.
+fn scaled(d: &Tensor, scale: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if d.device().is_cuda() {
+        let by = Scaling { mean: None, scale, shift: None };
+        return cuda::apply(d, None, by, Bounds::NONE);
+    }
+    let scale = storage::read(scale)?;
+    let dx =
+        map::per_channel([&storage::read(d)?], [&scale], move |[d], [scale]| d * scale);
+    storage::tensor(dx, d.shape())
 }
 
 /// The way back through `activation(scale x + shift + shortcut)`.
 #[derive(Debug)]
 struct Scaled {
-    scale: Vec<f32>,
+    scale: Tensor,
     /// The result, if an activation made it, and the activation's bounds.
     clipped: Option<(Tensor, Bounds)>,
 }
@@ -140,11 +178,7 @@ struct Scaled {
 impl Operator for Scaled {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         let dy = way.pass(self.clipped(), dy)?;
-        let dx = || {
-            let d = storage::read(&dy)?;
-            let dx = map::per_channel([&d], [&self.scale], move |[d], [scale]| d * scale);
-            storage::tensor(dx, dy.shape())
-        };
+        let dx = || scaled(&dy, &self.scale);
         let mut gradients = vec![way.wants(0).then(dx).transpose()?];
         if let Some(shortcut) = way.argument(1) {
             gradients.push(shortcut.then(|| dy.clone()));

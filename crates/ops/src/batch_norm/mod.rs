@@ -1,8 +1,13 @@
 //! Batch normalisation, with the statistics of the batch or with given ones.
 
+mod blend;
 mod channel;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub(crate) mod fold;
 mod operator;
+#[cfg(feature = "cuda")]
+mod tiles;
 
 use candle_core::{Result, Shape, Tensor, bail};
 
@@ -10,15 +15,17 @@ use crate::{Activation, Node, activation::Bounds, storage};
 use channel::{Channel, Pixels};
 use operator::{BatchNorm, Clipped, forward};
 
+pub use blend::blend;
 pub use fold::{Fold, batch_norm_eval};
 
-/// Mean and unbiased variance of each channel over one batch, for the running statistics.
-#[derive(Clone, Debug, PartialEq)]
+/// Mean and unbiased variance of each channel over one batch, for the running statistics:
+/// `[C]`, on the device of the batch.
+#[derive(Clone, Debug)]
 pub struct Moments {
     /// Mean of each channel.
-    pub mean: Vec<f32>,
+    pub mean: Tensor,
     /// Variance of each channel, divided by `n - 1`.
-    pub variance: Vec<f32>,
+    pub variance: Tensor,
 }
 
 /// What follows a normalisation, in the same pass over memory.
@@ -50,6 +57,15 @@ impl Then<'_> {
     pub(crate) fn clipped(self, y: &Tensor) -> Option<(Tensor, Bounds)> {
         let bounds = self.activation.bounds();
         (bounds != Bounds::NONE).then(|| (y.clone(), bounds))
+    }
+
+    /// The same, where the result can be computed again if nothing was added.
+    fn cut(self, y: &Tensor) -> Clipped {
+        match self.clipped(y) {
+            None => Clipped::Nothing,
+            Some((_, bounds)) if self.shortcut.is_none() => Clipped::OfX(bounds),
+            Some(clipped) => Clipped::Result(clipped),
+        }
     }
 }
 
@@ -85,7 +101,8 @@ impl Then<'_> {
 /// // mean 2, variance 1 (or 2 without bias)
 /// let (y, moments) = ops::batch_norm(&x, &of(2.0)?, &of(1.0)?, 0.0, Then::NOTHING)?;
 /// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [-1.0, 3.0]);
-/// assert_eq!((moments.mean, moments.variance), (vec![2.0], vec![2.0]));
+/// assert_eq!(moments.mean.to_vec1::<f32>()?, [2.0]);
+/// assert_eq!(moments.variance.to_vec1::<f32>()?, [2.0]);
 ///
 /// let relu = Then { activation: Activation::Relu, ..Then::NOTHING };
 /// let (y, _) = ops::batch_norm(&x, &of(2.0)?, &of(1.0)?, 0.0, relu)?;
@@ -112,6 +129,16 @@ pub fn batch_norm(
     let bounds = then.activation.bounds();
     let (values, gammas, betas) = (x.dense()?, gamma.dense()?, beta.dense()?);
     let added = then.shortcut.map(Node::dense).transpose()?;
+    let mut arguments = vec![x, gamma, beta];
+    arguments.extend(then.shortcut);
+    #[cfg(feature = "cuda")]
+    if values.device().is_cuda() {
+        let norm = cuda::Norm::of(&values, shape, (&gammas, &betas), eps)?;
+        let y = cuda::apply(&values, added.as_ref(), norm.scaling(), bounds)?;
+        let moments = norm.moments.clone();
+        let operator = cuda::BatchNorm { shape, x: values, norm, clipped: then.cut(&y) };
+        return Ok((Node::of(y, &arguments, operator), moments));
+    }
     let channels = Channel::of_all(&storage::read(&values)?, shape, eps);
     let y = forward(
         &storage::read(&values)?,
@@ -121,20 +148,17 @@ pub fn batch_norm(
         bounds,
     );
     let unbiased = count as f64 / (count - 1) as f64;
+    let of = |of: &dyn Fn(&Channel) -> f32| {
+        storage::tensor(channels.iter().map(of).collect(), shape.channels)
+    };
     let moments = Moments {
-        mean: channels.iter().map(Channel::rounded).collect(),
-        variance: channels.iter().map(|c| (c.variance * unbiased) as f32).collect(),
+        mean: of(&Channel::rounded)?,
+        variance: of(&|channel| (channel.variance * unbiased) as f32)?,
     };
     let y = storage::tensor(y, x.shape())?;
-    let clipped = match then.clipped(&y) {
-        None => Clipped::Nothing,
-        Some((_, bounds)) if then.shortcut.is_none() => Clipped::OfX(bounds),
-        Some(clipped) => Clipped::Result(clipped),
-    };
+    let clipped = then.cut(&y);
     let operator =
         BatchNorm { shape, x: values, gamma: gammas, beta: betas, clipped, channels };
-    let mut arguments = vec![x, gamma, beta];
-    arguments.extend(then.shortcut);
     Ok((Node::of(y, &arguments, operator), moments))
 }
 
@@ -177,8 +201,8 @@ mod tests {
         let gamma = Node::from(&Tensor::new(&[2f32, 4.0], &Device::Cpu)?);
         let beta = Node::from(&Tensor::new(&[0f32, 1.0], &Device::Cpu)?);
         let (y, moments) = batch_norm(&x, &gamma, &beta, 1.0, Then::NOTHING)?;
-        assert_eq!(moments.mean, [1.0, 3.0]);
-        assert_eq!(moments.variance, [4.0, 4.0]);
+        assert_eq!(moments.mean.to_vec1::<f32>()?, [1.0, 3.0]);
+        assert_eq!(moments.variance.to_vec1::<f32>()?, [4.0, 4.0]);
         let y = y.flatten_all()?.to_vec1::<f32>()?;
         assert_eq!(y, [-1.0, 3.0, -1.0, -1.0, -1.0, -1.0, -1.0, 7.0]);
         Ok(())
@@ -190,8 +214,8 @@ mod tests {
         let one = Tensor::ones(1, DType::F32, &Device::Cpu)?;
         let (one, zero) = (Node::from(&one), Node::from(&one.zeros_like()?));
         let (_, moments) = batch_norm(&Node::from(&x), &one, &zero, 0.0, Then::NOTHING)?;
-        assert_eq!(moments.variance, [1.0]);
-        assert_eq!(moments.mean, [8_388_609.0]);
+        assert_eq!(moments.variance.to_vec1::<f32>()?, [1.0]);
+        assert_eq!(moments.mean.to_vec1::<f32>()?, [8_388_609.0]);
         Ok(())
     }
 }

@@ -69,11 +69,29 @@ pub(super) enum Clipped {
     Result((Tensor, Bounds)),
 }
 
+impl Clipped {
+    /// The bounds of an activation of `x` alone.
+    pub(super) fn recomputed(&self) -> Option<Bounds> {
+        match self {
+            Self::OfX(bounds) => Some(*bounds),
+            Self::Nothing | Self::Result(_) => None,
+        }
+    }
+
+    /// What is kept of an activation of more than `x`.
+    pub(super) fn kept(&self) -> Option<&(Tensor, Bounds)> {
+        match self {
+            Self::Result(clipped) => Some(clipped),
+            Self::Nothing | Self::OfX(_) => None,
+        }
+    }
+}
+
 impl BatchNorm {
     /// The gradients of beta and gamma, channel by channel.
     fn sums(&self, dy: &[f32], x: &[f32], norm: Norm<'_>) -> Vec<(f64, f64)> {
         let (Norm { mean, scale, beta }, channels) = (norm, self.channels.len());
-        let sums = match self.recomputed() {
+        let sums = match self.clipped.recomputed() {
             None => sums::per_channel([dy, x], [mean], channels, move |[d, x], [mean]| {
                 (d, d * (x - mean))
             }),
@@ -103,7 +121,7 @@ impl BatchNorm {
         let dx = |d: f32, x: f32, [mean, scale, shift, slope]: [f32; 4]| {
             scale * (d - shift - (x - mean) * slope)
         };
-        match self.recomputed() {
+        match self.clipped.recomputed() {
             None => {
                 let parameters: [&[f32]; 4] = [mean, scale, &shift, &slope];
                 map::per_channel([dy, x], parameters, move |[d, x], p| dx(d, x, p))
@@ -116,14 +134,6 @@ impl BatchNorm {
                     dx(d, x, [mean, scale, shift, slope])
                 })
             }
-        }
-    }
-
-    /// The bounds of an activation of `x` alone.
-    fn recomputed(&self) -> Option<Bounds> {
-        match self.clipped {
-            Clipped::OfX(bounds) => Some(bounds),
-            Clipped::Nothing | Clipped::Result(_) => None,
         }
     }
 }
@@ -155,10 +165,7 @@ impl Operator for BatchNorm {
     }
 
     fn clipped(&self) -> Option<&(Tensor, Bounds)> {
-        match &self.clipped {
-            Clipped::Result(clipped) => Some(clipped),
-            Clipped::Nothing | Clipped::OfX(_) => None,
-        }
+        self.clipped.kept()
     }
 }
 

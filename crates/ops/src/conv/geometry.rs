@@ -6,7 +6,7 @@ use super::Conv2d;
 
 /// One axis of a convolution: output `o` and element `k` of the kernel meet at the input
 /// `o stride + k dilation - padding`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Axis {
     pub(super) input: usize,
     pub(super) output: usize,
@@ -45,7 +45,7 @@ impl Axis {
 }
 
 /// Shapes of one convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Geometry {
     pub(super) batch: usize,
     /// Input channels of a group.
@@ -108,6 +108,11 @@ impl Geometry {
     /// Shape of the input.
     pub(super) fn input(&self) -> (usize, usize, usize, usize) {
         (self.batch, self.groups * self.inputs, self.y.input, self.x.input)
+    }
+
+    /// Shape of the weights.
+    pub(super) fn weights(&self) -> (usize, usize, usize, usize) {
+        (self.groups * self.outputs, self.inputs, self.y.kernel, self.x.kernel)
     }
 
     /// Vertical and horizontal stride.

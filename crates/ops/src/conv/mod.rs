@@ -6,6 +6,8 @@
 //! [`narrow`]. Which way is taken depends on the shapes of one image alone; how its work is
 //! cut changes no sum.
 
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 mod depthwise;
 mod depthwise_kernel;
 mod epilogue;
@@ -102,14 +104,9 @@ pub fn conv2d_activated(
     let geometry = Geometry::new(x.dims(), w.dims(), bias_dims, conv)?;
     let (x_values, w_values) = (x.dense()?, storage::row_major(w)?);
     let bias_values = bias.map(Node::dense).transpose()?;
-    let bounds = activation.bounds();
-    let y = {
-        let bias = bias_values.as_ref().map(storage::read).transpose()?;
-        let epilogue = Epilogue { shift: bias.as_deref(), bounds, ..Epilogue::NONE };
-        let w = storage::read_row_major(&w_values)?;
-        forward(&geometry, &storage::read(&x_values)?, &w, epilogue)
-    };
-    let y = storage::tensor(y, geometry.result())?;
+    let then =
+        After { shift: bias_values.as_ref(), added: None, bounds: activation.bounds() };
+    let y = forward(&geometry, &x_values, (&w_values, None), then)?;
     let clipped = Then { activation, ..Then::NOTHING }.clipped(&y);
     let operator = Convolution { geometry, x: x_values, w: w_values, clipped };
     let mut arguments = vec![x, w];
@@ -145,15 +142,8 @@ pub fn conv2d_folded(
     then.expect_shape(&geometry.result().into())?;
     let shortcut = then.shortcut.map(Node::dense).transpose()?;
     let bounds = then.activation.bounds();
-    let y = {
-        let added = shortcut.as_ref().map(storage::read).transpose()?;
-        let (scale, shift) = (Some(&fold.scale[..]), Some(&fold.shift[..]));
-        let added = added.as_deref();
-        let epilogue = Epilogue { scale, shift, added, bounds, clipped: None };
-        let w = storage::read_row_major(&w)?;
-        forward(&geometry, &storage::read(&x_values)?, &w, epilogue)
-    };
-    let y = storage::tensor(y, geometry.result())?;
+    let after = After { shift: Some(&fold.shift), added: shortcut.as_ref(), bounds };
+    let y = forward(&geometry, &x_values, (&w, Some(&fold.scale)), after)?;
     let (scale, clipped) = (fold.scale.clone(), then.clipped(&y));
     let operator = Folded { geometry, w, scale, clipped };
     let mut arguments = vec![x];
@@ -161,14 +151,47 @@ pub fn conv2d_folded(
     Ok(Node::of(y, &arguments, operator))
 }
 
-fn forward(geometry: &Geometry, x: &[f32], w: &[f32], epilogue: Epilogue<'_>) -> Vec<f32> {
-    if geometry.is_depthwise() {
-        depthwise::forward(geometry, x, w, epilogue)
-    } else if winograd::is_worthwhile(geometry) {
-        winograd::forward(geometry, x, w, epilogue)
-    } else {
-        product::forward(geometry, x, w, epilogue)
+/// What follows a convolution: `clip(y + shift[channel] + added)`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct After<'a> {
+    /// Of each output; the bias, or that of a folded batch normalisation.
+    pub(crate) shift: Option<&'a Tensor>,
+    /// In the shape of the result.
+    pub(crate) added: Option<&'a Tensor>,
+    pub(crate) bounds: Bounds,
+}
+
+/// The result, with weights `[O, C / groups, Kh, Kw]` of which each output's are multiplied by
+/// its scale.
+fn forward(
+    geometry: &Geometry,
+    x: &Tensor,
+    (w, scale): (&Tensor, Option<&Tensor>),
+    after: After<'_>,
+) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return cuda::forward(geometry, x, (w, scale), after);
     }
+    let scale = scale.map(storage::read).transpose()?;
+    let shift = after.shift.map(storage::read).transpose()?;
+    let added = after.added.map(storage::read).transpose()?;
+    let epilogue = Epilogue {
+        scale: scale.as_deref(),
+        shift: shift.as_deref(),
+        added: added.as_deref(),
+        bounds: after.bounds,
+        clipped: None,
+    };
+    let (x, w) = (storage::read(x)?, storage::read_row_major(w)?);
+    let y = if geometry.is_depthwise() {
+        depthwise::forward(geometry, &x, &w, epilogue)
+    } else if winograd::is_worthwhile(geometry) {
+        winograd::forward(geometry, &x, &w, epilogue)
+    } else {
+        product::forward(geometry, &x, &w, epilogue)
+    };
+    storage::tensor(y, geometry.result())
 }
 
 /// The gradient of `x`, with the weights `[O, C / groups, Kh, Kw]` of each output multiplied by
@@ -176,11 +199,16 @@ fn forward(geometry: &Geometry, x: &[f32], w: &[f32], epilogue: Epilogue<'_>) ->
 fn backward_data(
     geometry: &Geometry,
     dy: &Tensor,
-    (w, scale): (&Tensor, Option<&[f32]>),
+    (w, scale): (&Tensor, Option<&Tensor>),
     way: &Way<'_>,
 ) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if dy.device().is_cuda() {
+        return cuda::backward_data(geometry, dy, (w, scale), &way.take_end()?);
+    }
+    let scale = scale.map(storage::read).transpose()?;
     let (dy, w) = (storage::read(dy)?, storage::read_row_major(w)?);
-    let (dy, w) = (&dy[..], (&w[..], scale));
+    let (dy, w) = (&dy[..], (&w[..], scale.as_deref()));
     let dx = if !geometry.is_depthwise() && narrow::is_worthwhile(geometry) {
         narrow::backward_data(geometry, dy, w)
     } else {
@@ -201,14 +229,33 @@ fn backward_data(
     storage::tensor(dx, geometry.input())
 }
 
-fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    if geometry.is_depthwise() {
-        depthwise::backward_weight(geometry, x, dy)
-    } else if winograd_weight::is_worthwhile(geometry) {
-        winograd_weight::backward_weight(geometry, x, dy)
-    } else {
-        weight::backward_weight(geometry, x, dy)
+/// The gradient of the weights, in their order.
+fn backward_weight(geometry: &Geometry, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if dy.device().is_cuda() {
+        return cuda::backward_weight(geometry, x, dy);
     }
+    let (x, dy) = (storage::read(x)?, storage::read(dy)?);
+    let dw = if geometry.is_depthwise() {
+        depthwise::backward_weight(geometry, &x, &dy)
+    } else if winograd_weight::is_worthwhile(geometry) {
+        winograd_weight::backward_weight(geometry, &x, &dy)
+    } else {
+        weight::backward_weight(geometry, &x, &dy)
+    };
+    storage::tensor_row_major(dw, geometry.weights())
+}
+
+/// The gradient of a bias: the sum of each channel.
+fn backward_bias(dy: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if dy.device().is_cuda() {
+        return cuda::sums(dy);
+    }
+    let channels = dy.dim(1)?;
+    let dy = storage::read(dy)?;
+    let sums = sums::per_channel([&dy], [], channels, move |[d], []| (d, 0.0));
+    storage::tensor(sums.iter().map(|sum| sum.0 as f32).collect(), channels)
 }
 
 #[derive(Debug)]
@@ -223,23 +270,13 @@ struct Convolution {
 impl Operator for Convolution {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         let geometry = self.geometry.of_batch(dy.dim(0)?);
-        let passed = way.pass(self.clipped(), dy)?;
-        let dx = || backward_data(&geometry, &passed, (&self.w, None), way);
-        let dy = storage::read(&passed)?;
-        let dw = || {
-            let x = way.rows_of(&self.x)?;
-            let dw = backward_weight(&geometry, &storage::read(&x)?, &dy);
-            storage::tensor_row_major(dw, self.w.shape())
-        };
+        let dy = way.pass(self.clipped(), dy)?;
+        let dx = || backward_data(&geometry, &dy, (&self.w, None), way);
+        let dw = || backward_weight(&geometry, &way.rows_of(&self.x)?, &dy);
         let mut gradients =
             vec![way.wants(0).then(dx).transpose()?, way.wants(1).then(dw).transpose()?];
         if let Some(bias) = way.argument(2) {
-            let channels = geometry.result().1;
-            let db = || {
-                let sums = sums::per_channel([&dy], [], channels, move |[d], []| (d, 0.0));
-                storage::tensor(sums.iter().map(|sum| sum.0 as f32).collect(), channels)
-            };
-            gradients.push(bias.then(db).transpose()?);
+            gradients.push(bias.then(|| backward_bias(&dy)).transpose()?);
         }
         Ok(gradients)
     }
@@ -254,7 +291,7 @@ struct Folded {
     geometry: Geometry,
     w: Tensor,
     /// Of each output.
-    scale: Vec<f32>,
+    scale: Tensor,
     /// The result, if an activation made it, and the activation's bounds.
     clipped: Option<(Tensor, Bounds)>,
 }

@@ -6,7 +6,7 @@ use candle_core::{
     CudaDevice, Result,
     cuda::{
         WrapErr,
-        cudarc::driver::{LaunchConfig, PushKernelArg},
+        cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg},
     },
 };
 
@@ -18,6 +18,12 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    pub(crate) const BATCH_NORM: Self = Self {
+        name: "batch_norm",
+        ptx: include_str!(concat!(env!("OUT_DIR"), "/batch_norm.ptx")),
+    };
+    pub(crate) const CONV: Self =
+        Self { name: "conv", ptx: include_str!(concat!(env!("OUT_DIR"), "/conv.ptx")) };
     pub(crate) const MAP: Self =
         Self { name: "map", ptx: include_str!(concat!(env!("OUT_DIR"), "/map.ptx")) };
     pub(crate) const OPTIMIZER: Self = Self {
@@ -64,6 +70,22 @@ pub(crate) enum Arg {
     Float(f32),
     /// `double`
     Double(f64),
+    /// A structure of 13 `int`.
+    Sizes(Sizes),
+}
+
+/// The sizes of a convolution, as its kernels take them.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub(crate) struct Sizes([i32; 13]);
+
+// SAFETY: plain integers.
+unsafe impl DeviceRepr for Sizes {}
+
+impl From<[i32; 13]> for Sizes {
+    fn from(sizes: [i32; 13]) -> Self {
+        Self(sizes)
+    }
 }
 
 impl From<usize> for Arg {
@@ -118,6 +140,7 @@ pub(crate) unsafe fn launch(
             Arg::Int(value) => call.arg(value),
             Arg::Float(value) => call.arg(value),
             Arg::Double(value) => call.arg(value),
+            Arg::Sizes(value) => call.arg(value),
         };
     }
     let Grid { blocks, threads } = grid;

@@ -103,15 +103,6 @@ fn address<T>(values: &CudaSlice<T>, stream: &CudaStream) -> u64 {
     address
 }
 
-/// The values of a tensor of f32, in their order, in the memory of the processor; waits for them.
-///
-/// # Errors
-///
-/// If they cannot be copied.
-pub(crate) fn host(tensor: &Tensor) -> Result<Vec<f32>> {
-    tensor.flatten_all()?.to_vec1()
-}
-
 /// A row-major tensor on the GPU with a copy of `values`.
 ///
 /// # Errors

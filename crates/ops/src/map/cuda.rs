@@ -9,6 +9,7 @@ use crate::{
     cuda::{
         Arg, Grid, Kernel, Source, at, empty, empty_like, gpu, laid_out, launch, to_device,
     },
+    node::End,
 };
 
 /// The sum of two dense tensors.
@@ -104,21 +105,19 @@ pub(crate) fn cast(tensor: &Tensor, dtype: DType) -> Result<Tensor> {
     Ok(cast)
 }
 
-/// What ends the gradient `dx` of an argument: adds what came before, and passes an activation.
-pub(crate) fn end(
-    dx: &Tensor,
-    added: Option<&Tensor>,
-    clipped: Option<(&Tensor, Bounds)>,
-) -> Result<()> {
-    let Bounds { low, high } = clipped.map_or(Bounds::NONE, |(_, bounds)| bounds);
+/// What is done, in place, with the gradient `dx` of an argument.
+pub(crate) fn end(dx: &Tensor, end: &End) -> Result<()> {
+    let End { added, clipped } = end;
     if added.is_none() && clipped.is_none() {
         return Ok(());
     }
+    let Bounds { low, high } = clipped.as_ref().map_or(Bounds::NONE, |(_, bounds)| *bounds);
     let of = |tensor: Option<&Tensor>| match tensor {
         Some(tensor) => expect_alike(dx, tensor).and_then(|()| at(tensor)),
         None => Ok(Arg::Pointer(0)),
     };
-    let args = [at(dx)?, of(added)?, of(clipped.map(|(y, _)| y))?, low.into(), high.into()];
+    let (added, y) = (of(added.as_ref())?, of(clipped.as_ref().map(|(y, _)| y))?);
+    let args = [at(dx)?, added, y, low.into(), high.into()];
     // SAFETY: tensors of one shape and type.
     unsafe { each("end", dx, &args) }
 }
