@@ -35,10 +35,8 @@ def lines(rows, part):
     whos = ["consonance", "eager", "compiled"] if part != "audit" else ["consonance", "packages", "by hand"]
     kinds = list(dict.fromkeys(key[1:5] for key in rows if key[0] == part and key[4]))
     for network, size, batch, precision in kinds:
-        # the packages know no autocast: their f32 is what ours is compared with
         found = [rows.get((part, network, size, batch, precision, who)) for who in whos]
-        against = found[whos.index(RIVALS[part])] or rows.get((part, network, size, batch, "tf32", RIVALS[part]))
-        value = ratio(found[0], against)
+        value = ratio(found[0], found[whos.index(RIVALS[part])])
         target = TARGETS.get(part)
         verdict = "" if value is None or target is None else f"{target:.1f} {'met' if value >= target else '**missed**'}"
         cells = [network, f"{size}×{size}, {batch}", precision, *map(speed, found), "–" if value is None else f"{value:.2f}", verdict]
@@ -57,7 +55,7 @@ def report(rows):
         f"# On {some['gpu']}, against PyTorch",
         "",
         f"`gpu-check.sh bench` of `make gpu-bundle`; driver {some['driver']}, torch {some['torch']}. Images a second: medians of",
-        "repetitions of five steps, with the GPU waited for around each. PyTorch runs with channels last, cuDNN's search for",
+        "repetitions of four steps, with the GPU waited for around each. PyTorch runs with channels last, cuDNN's search for",
         "algorithms, the fused Adam and, for bf16, autocast. Memory is what the whole process takes on the GPU, in GiB.",
     ]
     for part in ["train", "evaluate"]:

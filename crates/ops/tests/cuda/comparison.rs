@@ -1,14 +1,9 @@
 //! One piece of work on the CPU and on the GPU.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use candle_core::{DType, Device, Result, Tensor};
 use ops::{Node, Precision};
 
 use crate::common::uniform;
-
-/// A process has one precision: tests of several take turns.
-static TURN: Mutex<()> = Mutex::new(());
 
 /// How far a result of the GPU may be from that of the CPU.
 #[derive(Clone, Copy)]
@@ -25,7 +20,6 @@ pub(crate) struct Comparison {
     gpu: Device,
     precision: Precision,
     wrong: Vec<String>,
-    _turn: MutexGuard<'static, ()>,
 }
 
 /// Result and gradients, where there are any, in the order of the arguments.
@@ -36,10 +30,9 @@ type Work<'a> = dyn Fn(&[Node], &[Node]) -> Result<Node> + 'a;
 
 impl Comparison {
     pub(crate) fn open(precision: Precision) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let gpu = ops::gpu(precision)
             .unwrap_or_else(|error| panic!("this test wants a GPU: {error}"));
-        Self { gpu, precision, wrong: Vec::new(), _turn: turn }
+        Self { gpu, precision, wrong: Vec::new() }
     }
 
     /// Compares result and gradients; on the GPU, those of two runs bit by bit as well.
