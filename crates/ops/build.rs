@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The kernels, by their operators.
-const KERNELS: [&str; 3] = ["batch_norm", "conv", "map"];
+const KERNELS: [&str; 4] = ["batch_norm", "conv", "map", "optimizer"];
 
 fn main() {
     println!("cargo::rerun-if-changed=src/cuda/kernel.cuh");

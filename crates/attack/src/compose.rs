@@ -89,7 +89,7 @@ pub fn compose_batch(
     assert_eq!(directions.len(), batch, "not a direction for each image");
     assert_eq!(maps.len(), batch, "not a map for each image");
     let length = channels * height * width;
-    let pixels = x.flatten_all()?.to_vec1::<f32>()?;
+    let pixels = ops::host(x)?;
     let mut perturbed = vec![0f32; pixels.len()];
     (pixels.par_chunks_exact(length))
         .zip(perturbed.par_chunks_exact_mut(length))

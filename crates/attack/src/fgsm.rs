@@ -69,10 +69,10 @@ fn gradient(net: &Network, images: &Tensor, target: Target<'_>) -> Result<Vec<f3
     let (batch, classes) = logits.dims2()?;
     target.check(batch, classes)?;
 
-    let z = logits.flatten_all()?.to_vec1::<f32>()?;
+    let z = ops::host(logits.tensor())?;
     let c = logit_gradient(&z, classes, &target);
     let c = Tensor::from_vec(c, (batch, classes), logits.device())?;
     let gradients = logits.backward(&c)?;
     let gradient = gradients.get(images).expect("the logits depend on the images");
-    Ok(ops::row_major(gradient)?.flatten_all()?.to_vec1::<f32>()?)
+    Ok(ops::host(gradient)?)
 }

@@ -57,7 +57,7 @@ impl Explainer for AblationCam {
             let values = Tensor::from_vec(values, shape, subject.activation().device())?;
             let logits =
                 subject.network.head(&Node::from(&values), subject.tap, Mode::Eval)?;
-            let logits = logits.flatten_all()?.to_vec1::<f32>()?;
+            let logits = ops::host(logits.tensor())?;
             weights.extend(ablated.iter().enumerate().map(|(row, &i)| {
                 let image = i / channels;
                 let s = logit(&whole, image, image);

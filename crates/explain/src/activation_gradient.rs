@@ -21,14 +21,14 @@ pub(crate) fn activation_gradient(
     target: &[i64],
 ) -> Result<ActivationGradient> {
     let gradient = subject.gradient_at_tap(&one_hot(subject, target)?)?;
-    let gradient = ops::row_major(&gradient)?.flatten_all()?.to_vec1()?;
+    let gradient = ops::host(&gradient)?;
     Ok(ActivationGradient { gradient, ..activation(subject)? })
 }
 
 /// The activation alone.
 pub(crate) fn activation(subject: &Subject<'_>) -> Result<ActivationGradient> {
     let (_, channels, height, width) = subject.activation().dims4()?;
-    let activation = ops::row_major(subject.activation())?.flatten_all()?.to_vec1()?;
+    let activation = ops::host(subject.activation())?;
     let shape = [channels, height, width];
     Ok(ActivationGradient { activation, gradient: Vec::new(), shape })
 }

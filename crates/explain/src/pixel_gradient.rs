@@ -38,7 +38,7 @@ pub(crate) fn summed(
         let logits = subject.network.forward(&Node::variable(&values), Mode::Eval)?;
         let gradients = logits.backward(&one_hot(subject, &targets)?)?;
         let gradient = gradients.get(&values).expect("the logits depend on the pixels");
-        let gradient = ops::row_major(gradient)?.flatten_all()?.to_vec1::<f32>()?;
+        let gradient = ops::host(gradient)?;
         for (&i, gradient) in points.iter().zip(gradient.chunks_exact(size)) {
             let weight = weight(i / batch);
             let sums = &mut sums[i % batch * size..][..size];
@@ -52,7 +52,7 @@ pub(crate) fn summed(
 
 /// The pixels of a subject, `[B, 3, H, W]` row-major.
 pub(crate) fn pixels(subject: &Subject<'_>) -> Result<Vec<f32>> {
-    Ok(ops::row_major(subject.pixels())?.flatten_all()?.to_vec1()?)
+    Ok(ops::host(subject.pixels())?)
 }
 
 /// Σ over the colours of |attribution|: a map in the size of the image.

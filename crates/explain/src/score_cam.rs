@@ -61,7 +61,7 @@ impl Explainer for ScoreCam {
             let shape = (masked.len(), colours, rows, columns);
             let values = Tensor::from_vec(values, shape, subject.pixels().device())?;
             let logits = subject.network.forward(&Node::from(&values), Mode::Eval)?;
-            let logits = logits.flatten_all()?.to_vec1::<f32>()?;
+            let logits = ops::host(logits.tensor())?;
             let of = |(z, &i): (&[f32], &usize)| z[target[i / channels] as usize];
             scores.extend(logits.chunks_exact(classes).zip(masked).map(of));
         }

@@ -68,7 +68,7 @@ impl<'a> Subject<'a> {
     ///
     /// If they cannot be read.
     pub fn logits(&self) -> Result<Vec<f32>> {
-        Ok(self.logits.flatten_all()?.to_vec1()?)
+        Ok(ops::host(self.logits.tensor())?)
     }
 
     /// The images in these rows, which may repeat: several targets of one image, say. Their

@@ -121,7 +121,23 @@ impl Network {
         tensors: &BTreeMap<String, Tensor>,
         head: Head,
     ) -> Result<Self> {
-        Self::assemble(Store::loaded(arch, classes, tensors, head)?, normalization)
+        let store = Store::loaded(arch, classes, tensors, head, &Device::Cpu)?;
+        Self::assemble(store, normalization)
+    }
+
+    /// The network with its parameters and buffers on `device`, where it takes its input from
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be copied.
+    pub fn to_device(self, device: &Device) -> Result<Self> {
+        if self.device().same_device(device) {
+            return Ok(self);
+        }
+        let (arch, state) = (self.arch, self.state()?);
+        let store = Store::loaded(arch, self.classes, &state, Head::Keep, device)?;
+        Self::assemble(store, self.normalization)
     }
 
     fn assemble(mut store: Store, normalization: Normalization) -> Result<Self> {
@@ -137,6 +153,11 @@ impl Network {
             Arch::Resnet20 => resnet::small_chain(into),
         }?;
         Ok(Self { arch, classes, normalization, chain, tensors: store.finish()? })
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> &Device {
+        self.tensors.parameters.values().next().expect("a network has parameters").device()
     }
 
     /// The architecture.

@@ -16,6 +16,7 @@ use crate::{
 pub(crate) struct Store {
     arch: Arch,
     classes: usize,
+    device: Device,
     checkpoint: Option<Checkpoint>,
     seed: u64,
     stream: u64,
@@ -31,24 +32,25 @@ pub(crate) struct Tensors {
 }
 
 impl Store {
-    /// Everything is drawn from `seed`.
+    /// Everything is drawn from `seed`, on the CPU.
     pub(crate) fn drawn(arch: Arch, classes: usize, seed: u64) -> Result<Self> {
-        Self::new(arch, classes, None, seed)
+        Self::new(arch, classes, None, seed, &Device::Cpu)
     }
 
-    /// Everything is taken from `tensors`, but for a fresh head.
+    /// Everything is taken from `tensors`, but for a fresh head, and brought to `device`.
     pub(crate) fn loaded(
         arch: Arch,
         classes: usize,
         tensors: &BTreeMap<String, Tensor>,
         head: Head,
+        device: &Device,
     ) -> Result<Self> {
         let seed = match head {
             Head::Keep => 0,
             Head::Fresh { seed } => seed,
         };
         let checkpoint = Checkpoint::new(arch, tensors, head)?;
-        Self::new(arch, classes, Some(checkpoint), seed)
+        Self::new(arch, classes, Some(checkpoint), seed, device)
     }
 
     fn new(
@@ -56,11 +58,13 @@ impl Store {
         classes: usize,
         checkpoint: Option<Checkpoint>,
         seed: u64,
+        device: &Device,
     ) -> Result<Self> {
         if classes == 0 {
             return Err(Error::NoClasses { arch });
         }
-        Ok(Self { arch, classes, checkpoint, seed, stream: 0, tensors: Tensors::default() })
+        let (device, tensors) = (device.clone(), Tensors::default());
+        Ok(Self { arch, classes, device, checkpoint, seed, stream: 0, tensors })
     }
 
     pub(crate) fn arch(&self) -> Arch {
@@ -87,14 +91,14 @@ impl Store {
             _ => init.draw(shape, self.seed, stream)?,
         };
         // detached: a variable of the caller's would be shared, not copied
-        let var = Var::from_tensor(&tensor.detach())?;
+        let var = Var::from_tensor(&tensor.to_device(&self.device)?.detach())?;
         self.tensors.parameters.insert(name, var.clone());
         Ok(var)
     }
 
     /// The running statistics of the batch normalisation `name`.
     pub(crate) fn running(&mut self, name: &str, channels: usize) -> Result<Arc<Running>> {
-        let statistics = match &mut self.checkpoint {
+        let mut statistics = match &mut self.checkpoint {
             Some(checkpoint) => Statistics {
                 mean: checkpoint.take(&format!("{name}.running_mean"), &[channels])?,
                 variance: checkpoint.take(&format!("{name}.running_var"), &[channels])?,
@@ -106,6 +110,8 @@ impl Store {
                 batches: 0,
             },
         };
+        statistics.mean = statistics.mean.to_device(&self.device)?;
+        statistics.variance = statistics.variance.to_device(&self.device)?;
         let running = Arc::new(Running::new(statistics));
         self.tensors.running.insert(name.to_owned(), Arc::clone(&running));
         Ok(running)

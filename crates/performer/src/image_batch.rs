@@ -13,7 +13,7 @@ use rayon::prelude::*;
 /// # Shapes
 ///
 /// - `rows`: rows of the pack, B of them, in any order
-/// - result: `[B, 3, H, W]`, f32, on the CPU
+/// - result: `[B, 3, H, W]`, f32, on the device
 ///
 /// # Errors
 ///
@@ -22,9 +22,13 @@ use rayon::prelude::*;
 /// # Panics
 ///
 /// If a row is not in the pack.
-pub fn image_batch(pack: &Pack, rows: &[usize]) -> candle_core::Result<Tensor> {
+pub fn image_batch(
+    pack: &Pack,
+    rows: &[usize],
+    device: &Device,
+) -> candle_core::Result<Tensor> {
     let images: Vec<_> = rows.iter().map(|&row| pack.image(row)).collect();
-    pixels(&images, [pack.height(), pack.width()])
+    pixels(&images, [pack.height(), pack.width()], device)
 }
 
 /// Images as [`image_batch`] makes them of a pack.
@@ -32,7 +36,7 @@ pub fn image_batch(pack: &Pack, rows: &[usize]) -> candle_core::Result<Tensor> {
 /// # Shapes
 ///
 /// - `images`: B of `[3, H, W]`
-/// - result: `[B, 3, H, W]`, f32, on the CPU
+/// - result: `[B, 3, H, W]`, f32, on the device
 ///
 /// # Errors
 ///
@@ -44,6 +48,7 @@ pub fn image_batch(pack: &Pack, rows: &[usize]) -> candle_core::Result<Tensor> {
 pub fn pixels(
     images: &[&[u8]],
     [height, width]: [usize; 2],
+    device: &Device,
 ) -> candle_core::Result<Tensor> {
     let size = 3 * height * width;
     assert!(images.iter().all(|image| image.len() == size), "images of the size");
@@ -53,7 +58,7 @@ pub fn pixels(
             *pixel = f32::from(byte) / 255.0;
         }
     });
-    Tensor::from_vec(pixels, (images.len(), 3, height, width), &Device::Cpu)
+    Tensor::from_vec(pixels, (images.len(), 3, height, width), device)
 }
 
 #[cfg(test)]
@@ -62,7 +67,7 @@ mod tests {
 
     #[test]
     fn bytes_become_shares_of_255() {
-        let batch = pixels(&[&[0, 51, 255], &[102, 0, 0]], [1, 1]).unwrap();
+        let batch = pixels(&[&[0, 51, 255], &[102, 0, 0]], [1, 1], &Device::Cpu).unwrap();
         assert_eq!(batch.dims(), [2, 3, 1, 1]);
         let values = batch.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(values, [0.0, 0.2, 1.0, 0.4, 0.0, 0.0]);

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use artifact::{ModelFile, ModelMeta, Pack, Provenance};
+use candle_core::Device;
 use models::{Arch, Head, Network, Normalization};
 
 use crate::{Error, Result};
@@ -17,7 +18,7 @@ pub struct Performer {
     pub digest: String,
 }
 
-/// Opens the model file at `path` to judge the images of `pack`.
+/// Opens the model file at `path` to judge the images of `pack` on a device.
 ///
 /// A file without the metadata key `model` is a plain torchvision one: `arch` must name
 /// its network, the classes and the image size are the pack's, and the pixels are
@@ -28,7 +29,12 @@ pub struct Performer {
 /// If the file cannot be read, if its tensors are not exactly those of the network, or
 /// if its classes (their names, in order), its kind of labels or its image size are not
 /// the pack's: such an error names both files.
-pub fn open(path: &Path, arch: Option<Arch>, pack: &Pack) -> Result<Performer> {
+pub fn open(
+    path: &Path,
+    arch: Option<Arch>,
+    pack: &Pack,
+    device: &Device,
+) -> Result<Performer> {
     let digest = artifact::digest(path)?;
     let mut file = ModelFile::read(path)?;
     let meta = match (file.meta.take(), arch) {
@@ -38,23 +44,23 @@ pub fn open(path: &Path, arch: Option<Arch>, pack: &Pack) -> Result<Performer> {
     };
     let arch = known(path, arch, &meta)?;
     check(path, &meta, pack)?;
-    load(path, arch, meta, file, digest)
+    load((path, digest), arch, meta, file, device)
 }
 
-/// Opens the model file at `path` to judge any image.
+/// Opens the model file at `path` to judge any image on a device.
 ///
 /// # Errors
 ///
 /// If the file cannot be read, does not say its classes and image size, holds another
 /// network than `arch`, or if its tensors are not exactly those of the network.
-pub fn open_alone(path: &Path, arch: Option<Arch>) -> Result<Performer> {
+pub fn open_alone(path: &Path, arch: Option<Arch>, device: &Device) -> Result<Performer> {
     let digest = artifact::digest(path)?;
     let mut file = ModelFile::read(path)?;
     let Some(meta) = file.meta.take() else {
         return Err(Error::NoMeta { path: path.to_owned() });
     };
     let arch = known(path, arch, &meta)?;
-    load(path, arch, meta, file, digest)
+    load((path, digest), arch, meta, file, device)
 }
 
 /// The network that the file says it holds, with which `asked` may only agree.
@@ -72,14 +78,15 @@ fn known(path: &Path, asked: Option<Arch>, meta: &ModelMeta) -> Result<Arch> {
 }
 
 fn load(
-    path: &Path,
+    (path, digest): (&Path, String),
     arch: Arch,
     meta: ModelMeta,
     file: ModelFile,
-    digest: String,
+    device: &Device,
 ) -> Result<Performer> {
     let norm = Normalization { mean: meta.mean, std: meta.std };
     let network = Network::load(arch, meta.classes.len(), norm, &file.tensors, Head::Keep)
+        .and_then(|network| network.to_device(device))
         .map_err(|source| Error::Network { path: path.to_owned(), source })?;
     Ok(Performer { network, meta, provenance: file.provenance, digest })
 }

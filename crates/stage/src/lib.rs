@@ -29,14 +29,16 @@
 mod common;
 mod interrupt;
 mod log;
+mod memory;
 mod progress;
 mod revision;
 mod run;
 mod terminal;
 mod text;
 
-pub use common::{Accelerator, Common, ProgressStyle};
+pub use common::{Accelerator, Common, Precision, ProgressStyle};
 pub use interrupt::Interrupted;
+pub use memory::in_batches_of;
 pub use progress::Progress;
 pub use run::{Stage, main};
 pub use terminal::print;

@@ -3,17 +3,18 @@ use std::{
     panic::{self, AssertUnwindSafe},
     process::ExitCode,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use anyhow::Context;
 use artifact::Provenance;
+use candle_core::Device;
 use clap::{Arg, ArgMatches, Command, Parser};
 
 use crate::{
-    common::ProgressStyle,
+    common::{Common, Precision, ProgressStyle},
     interrupt::{self, Interrupted},
     log,
     progress::Progress,
@@ -25,6 +26,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Stage {
     provenance: Provenance,
+    /// In what a GPU computes, if one does.
+    precision: OnceLock<Precision>,
     style: ProgressStyle,
     interrupted: Arc<AtomicBool>,
 }
@@ -44,18 +47,39 @@ impl Stage {
                 flags: flags(command, matches),
                 ..Provenance::default()
             },
+            precision: OnceLock::new(),
             style: style.unwrap_or_default(),
             interrupted,
         }
     }
 
+    /// Opens the device that the stage computes on.
+    ///
+    /// # Errors
+    ///
+    /// If a GPU is asked for and cannot be had: there is no silent fall-back.
+    pub fn device(&self, common: &Common) -> anyhow::Result<Device> {
+        let (device, precision) = common.open()?;
+        if let Some(precision) = precision {
+            self.precision.get_or_init(|| precision);
+        }
+        Ok(device)
+    }
+
     /// What the stage's artefacts are made by; their inputs are for the stage to add.
     ///
     /// Flags that name files or bear only on how it runs are left out: `--output`,
-    /// `--progress`, `--device`, `--resume`, and those whose value is a `FILE`, `DIR`, `PACK`
-    /// or a number of samples `AT_A_TIME`. The seed is on its own.
+    /// `--progress`, `--resume`, and those whose value is a `FILE`, `DIR`, `PACK` or a number of
+    /// samples `AT_A_TIME`. So are `--device` and `--precision`, unless [`Self::device`] has
+    /// opened a GPU: it does not give what the processor does, bit for bit. The seed is on its
+    /// own.
     pub fn provenance(&self) -> Provenance {
-        self.provenance.clone()
+        let mut provenance = self.provenance.clone();
+        if let Some(precision) = self.precision.get() {
+            provenance.flags.insert("device".to_owned(), "cuda".to_owned());
+            provenance.flags.insert("precision".to_owned(), precision.name().to_owned());
+        }
+        provenance
     }
 
     /// Starts telling how far something of `length` parts is.
@@ -136,7 +160,7 @@ fn bears_on_the_result(arg: &Arg) -> bool {
         .iter()
         .any(|name| ["FILE", "DIR", "PACK", "AT_A_TIME"].contains(&name.as_str()));
     let is_about_running =
-        ["output", "progress", "device", "seed", "resume", "help", "version"];
+        ["output", "progress", "device", "precision", "seed", "resume", "help", "version"];
     !names_a_file_or_a_batch && !is_about_running.contains(&name(arg))
 }
 
@@ -209,7 +233,18 @@ mod tests {
     #[test]
     fn what_does_not_bear_on_the_result_is_not_recorded() {
         let plain = stage("").provenance();
-        assert_eq!(stage("--resume --progress none --device cuda").provenance(), plain);
+        let given = "--resume --progress none --device cuda --precision bf16";
+        assert_eq!(stage(given).provenance(), plain);
+    }
+
+    #[test]
+    fn a_gpu_that_computes_is_recorded_with_its_precision() {
+        let stage = stage("--device cuda");
+        stage.precision.get_or_init(|| Precision::Tf32);
+        let flags = stage.provenance().flags.into_iter().collect::<Vec<_>>();
+        let expected =
+            [pair("device", "cuda"), pair("precision", "tf32"), pair("step-size", "0.5")];
+        assert_eq!(flags, expected);
     }
 
     #[test]

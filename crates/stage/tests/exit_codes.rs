@@ -31,7 +31,7 @@ struct Args {
 }
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
-    args.common.device()?;
+    stage.device(&args.common)?;
     match args.how.as_str() {
         "badly" => Err(io::Error::other("the cause")).context("the context"),
         "panic" => panic!("two\nlines"),

@@ -48,9 +48,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
-    args.common.device()?;
+    let device = stage.device(&args.common)?;
     let pack = Pack::open(&args.data)?;
-    let performer = performer::open(&args.model, args.arch, &pack)?;
+    let performer = performer::open(&args.model, args.arch, &pack, &device)?;
     let signs = signs(args, stage, &pack, &performer.network)?;
 
     let provenance = stage
@@ -81,17 +81,20 @@ fn signs(
         Vec::with_capacity(pack.len() * (3 * pack.height() * pack.width()).div_ceil(8));
     for batch in rows.chunks(args.batch_size.get()) {
         stage.check()?;
-        let images = performer::image_batch(pack, batch)?;
         let labels = pack.labels.select(batch);
         let target = match &labels {
             Labels::Single(labels) => Target::Single(labels),
             Labels::Multi { classes, hot } => Target::Multi { classes: *classes, hot },
         };
-        let found = ops::threads::run(|| attack::fgsm(network, &images, target))
-            .with_context(|| {
-                let (model, data) = (args.model.display(), args.data.display());
-                format!("{model} cannot be attacked at {data} from sample {} on", batch[0])
-            })?;
+        let found = ops::threads::run(|| -> anyhow::Result<_> {
+            let images = performer::image_batch(pack, batch, network.device())?;
+            Ok(attack::fgsm(network, &images, target)?)
+        })
+        .with_context(|| {
+            let (model, data) = (args.model.display(), args.data.display());
+            format!("{model} cannot be attacked at {data} from sample {} on", batch[0])
+        });
+        let found = stage::in_batches_of(batch.len(), "--batch-size", found)?;
         signs.extend(found.into_iter().flatten());
         progress.inc(batch.len() as u64);
     }

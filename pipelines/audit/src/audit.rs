@@ -39,7 +39,8 @@ impl Audit<'_> {
         let mut judged = Scores::default();
         for rows in all.chunks(batch_size) {
             stage.check()?;
-            judged.append(ops::threads::run(|| self.batch(rows))?);
+            let found = ops::threads::run(|| self.batch(rows));
+            judged.append(stage::in_batches_of(batch_size, "--batch-size", found)?);
             progress.inc(rows.len() as u64);
         }
         Ok(judged)
@@ -48,7 +49,7 @@ impl Audit<'_> {
     /// What was computed on the way to the logits is kept for the attack while the clean maps are
     /// made: methods that go back to the pixels need as much again.
     fn batch(&self, rows: &[usize]) -> Result<Scores> {
-        let images = performer::image_batch(self.pack, rows)?;
+        let images = performer::image_batch(self.pack, rows, self.network.device())?;
         let subject = Subject::new(self.network, self.tap, &Node::variable(&images))?;
         let clean = subject.predict_and_explain(self.explainer, self.target, |logits| {
             self.labels(rows, logits)

@@ -122,9 +122,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
-    args.common.device()?;
+    let device = stage.device(&args.common)?;
     let pack = Pack::open(&args.data)?;
-    let performer = performer::open(&args.model, args.arch, &pack)?;
+    let performer = performer::open(&args.model, args.arch, &pack, &device)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
     let (smooth, at_a_time) = (args.smooth, args.batch_size);
     let explainer = explain::by_name(&args.explainer, smooth, at_a_time)?;

@@ -3,7 +3,7 @@
 use anyhow::{Error, Result, anyhow};
 use artifact::{Labels, Pack};
 use attack::{Direction, Target};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use explain::{Explanation, Status, Subject};
 use rayon::prelude::*;
 
@@ -58,7 +58,7 @@ impl Audit<'_> {
         let rows: Vec<u32> = correct.positions.iter().map(|&i| i as u32).collect();
         let gradients = subject.backward(&rows, &gradient)?;
         let gradient = gradients.get(images).expect("the logits depend on the images");
-        let gradient = ops::row_major(gradient)?.flatten_all()?.to_vec1::<f32>()?;
+        let gradient = ops::host(gradient)?;
         attack::signs(&gradient, correct.rows.len()).map_err(|error| match error {
             attack::Error::NotFinite { position, found } => {
                 let (model, data) = (self.model.display(), self.pack.path.display());
@@ -88,7 +88,8 @@ impl Audit<'_> {
         let maps: Vec<Vec<f32>> = correct.positions.par_iter().map(protection).collect();
         let directions: Vec<_> =
             signs.iter().map(|signs| Direction::Signs(signs)).collect();
-        let x = performer::image_batch(self.pack, &correct.rows)?;
-        Ok(attack::compose_batch(&x, &directions, &maps, self.step)?)
+        let x = performer::image_batch(self.pack, &correct.rows, &Device::Cpu)?;
+        let perturbed = attack::compose_batch(&x, &directions, &maps, self.step)?;
+        Ok(perturbed.to_device(self.network.device())?)
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use artifact::{Evaluation, LabelKind};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use explain::{Explanation, Status, Subject, Target, full_size};
 use metrics::Faithfulness;
 use models::Mode;
@@ -43,16 +43,17 @@ impl Measuring<'_> {
         let progress = self.stage.progress(maps as u64, "faithfulness of maps");
         let rows: Vec<usize> = (0..self.pack.len()).collect();
         for rows in rows.chunks(self.batch_size) {
-            let images = performer::image_batch(self.pack, rows)?;
+            let images = performer::image_batch(self.pack, rows, self.network.device())?;
             let subject = Subject::new(self.network, self.tap, &Node::from(&images))?;
-            let pixels = images.flatten_from(1)?.to_vec2::<f32>()?;
+            let pixels = ops::host(&images)?;
+            let pixels = pixels.chunks_exact(pixels.len() / rows.len());
             for (faithful, explainer) in all.iter_mut().zip(&self.explainers) {
                 self.stage.check()?;
                 let logits = subject.logits()?;
                 let explained = ops::threads::run(|| {
                     subject.explain(explainer.as_ref(), logits, Target::Predicted)
                 })?;
-                for (i, (&row, pixels)) in rows.iter().zip(&pixels).enumerate() {
+                for (i, (&row, pixels)) in rows.iter().zip(pixels.clone()).enumerate() {
                     self.stage.check()?;
                     self.changed(faithful, &explained, i, pixels, (seed, row))?;
                     progress.inc(1);
@@ -96,10 +97,10 @@ impl Measuring<'_> {
             let images: Vec<Vec<f32>> =
                 images.map(|&number| perturbed.image(number)).collect();
             let shape = (images.len(), 3, size.0, size.1);
-            let images = Tensor::from_vec(images.concat(), shape, &Device::Cpu)?;
+            let images = Tensor::from_vec(images.concat(), shape, self.network.device())?;
             let forward = || self.network.forward(&Node::from(&images), Mode::Eval);
-            let logits = ops::threads::run(forward)?.to_vec2::<f32>()?;
-            let z = logits.iter().flatten().find(|z| !z.is_finite()).copied();
+            let logits = ops::host(ops::threads::run(forward)?.tensor())?;
+            let z = logits.iter().find(|z| !z.is_finite()).copied();
             ensure!(
                 z.is_none(),
                 "{} cannot be evaluated on {}: expected finite logits, found {} at sample {row}, \
@@ -108,7 +109,8 @@ impl Measuring<'_> {
                 self.pack.path.display(),
                 z.unwrap_or_default(),
             );
-            said.extend(logits.iter().map(|logits| self.confidence(logits, class)));
+            let of_images = logits.chunks_exact(classes);
+            said.extend(of_images.map(|logits| self.confidence(logits, class)));
         }
         faithful.found.add(&confidences(before, &said));
         Ok(())

@@ -106,7 +106,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
-    args.common.device()?;
+    let device = stage.device(&args.common)?;
     args.check()?;
     let pack = Pack::open(&args.data)?;
     ensure!(
@@ -118,7 +118,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         tracing::info!("{} has no masks: localisation is skipped", args.data.display());
     }
     localise::check_masks(&pack)?;
-    let performer = performer::open(&args.model, args.arch, &pack)?;
+    let performer = performer::open(&args.model, args.arch, &pack, &device)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
 
     let measuring = Measuring {

@@ -63,14 +63,15 @@ impl Measuring<'_> {
         let all: Vec<usize> = (0..self.pack.len()).collect();
         for rows in all.chunks(self.batch_size) {
             self.stage.check()?;
-            ops::threads::run(|| self.batch(rows, &mut measured))?;
+            let done = ops::threads::run(|| self.batch(rows, &mut measured));
+            stage::in_batches_of(self.batch_size, "--batch-size", done)?;
             progress.inc(rows.len() as u64);
         }
         Ok(measured)
     }
 
     fn batch(&self, rows: &[usize], measured: &mut Measured) -> Result<()> {
-        let images = performer::image_batch(self.pack, rows)?;
+        let images = performer::image_batch(self.pack, rows, self.network.device())?;
         let subject = Subject::new(self.network, self.tap, &Node::from(&images))?;
         let logits = subject.logits()?;
         for (row, logits) in rows.iter().zip(logits.chunks_exact(self.pack.classes())) {

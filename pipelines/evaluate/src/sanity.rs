@@ -41,11 +41,13 @@ impl Measuring<'_> {
         let (arch, classes) = (self.network.arch(), self.network.classes());
         let norm = self.network.normalization();
         // training may have started from the numbers of the seed itself
-        let random = Network::new(arch, classes, norm, !seed)?;
+        let device = self.network.device();
+        let random = Network::new(arch, classes, norm, !seed)?.to_device(device)?;
         let mut blocks = self.network.blocks();
         blocks.reverse();
         let cascade =
-            Network::load(arch, classes, norm, &self.network.state()?, Head::Keep)?;
+            Network::load(arch, classes, norm, &self.network.state()?, Head::Keep)?
+                .to_device(device)?;
 
         let new =
             |name: &&str| Layer { name: name.to_string(), sum: 0.0, count: 0, without: 0 };
@@ -59,7 +61,7 @@ impl Measuring<'_> {
         let progress = self.stage.progress(total as u64, "sanity of images and blocks");
         let rows: Vec<usize> = (0..self.pack.len()).collect();
         for rows in rows.chunks(self.batch_size) {
-            let images = Node::from(&performer::image_batch(self.pack, rows)?);
+            let images = Node::from(&performer::image_batch(self.pack, rows, device)?);
             let original = self.maps(self.network, &images, None)?;
             progress.inc(rows.len() as u64);
             for (layer, block) in blocks.iter().enumerate() {

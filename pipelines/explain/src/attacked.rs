@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::ensure;
 use artifact::{Direction, Maps, MapsMeta, Pack, Perturbations};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 /// What maps and perturbations must be of.
@@ -90,7 +90,7 @@ impl Attacked {
         images.iter().map(|&i| self.clean.target[self.joined[i].clean]).collect()
     }
 
-    /// These images under attack, Eq. (1); `[B, 3, H, W]`.
+    /// These images under attack, Eq. (1); `[B, 3, H, W]` on the CPU.
     pub(crate) fn images(&self, pack: &Pack, images: &[usize]) -> anyhow::Result<Tensor> {
         let size = (pack.height(), pack.width());
         let rows = || images.iter().map(|&image| &self.joined[image]);
@@ -107,7 +107,7 @@ impl Attacked {
             explain::protection(map, ok, self.map_size(), size)
         };
         let maps: Vec<Vec<f32>> = maps.par_iter().map(protection).collect();
-        let x = performer::image_batch(pack, &self.rows(images))?;
+        let x = performer::image_batch(pack, &self.rows(images), &Device::Cpu)?;
         Ok(attack::compose_batch(&x, &directions, &maps, self.step)?)
     }
 

@@ -139,9 +139,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
-    args.common.device()?;
+    let device = stage.device(&args.common)?;
     if let Some(image) = &args.pictures.image {
-        return picture_file::run(args, image);
+        return picture_file::run(args, image, &device);
     }
     let pack = Pack::open(args.data.as_ref().context("no --data")?)?;
     let overlays = Overlays::new(&args.pictures, &pack)?;
@@ -156,7 +156,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     } else {
         Some(TargetKind::of(&args.target, &pack.meta.classes)?)
     };
-    let performer = performer::open(&args.model, args.arch, &pack)?;
+    let performer = performer::open(&args.model, args.arch, &pack, &device)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
     let (smooth, at_a_time) = (args.smooth, args.batch_size);
     let explainer = explain::by_name(&args.explainer, smooth, at_a_time)?;

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, anyhow, bail, ensure};
+use candle_core::Device;
 use data::{Fit, Geometry, ImageSource, Pixels};
 use explain::{Explanation, Status, Subject, TargetKind};
 use ops::Node;
@@ -18,7 +19,7 @@ use crate::{Args, overlay, prediction};
 ///
 /// If the flags do not fit an image, the model does not say what images it takes, the image
 /// cannot be decoded, or the network's outputs are not finite.
-pub(crate) fn run(args: &Args, image: &Path) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, image: &Path, device: &Device) -> anyhow::Result<()> {
     let output = args.pictures.overlay.as_deref().context("no --overlay")?;
     check(image, output)?;
     ensure!(
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &Args, image: &Path) -> anyhow::Result<()> {
         "--target {}: an image of --image has no label; leave it out or name a class",
         args.target,
     );
-    let performer = performer::open_alone(&args.model, args.arch)?;
+    let performer = performer::open_alone(&args.model, args.arch, device)?;
     let pixels = ImageSource::File(image.to_owned()).read().map_err(|bad| {
         anyhow!("{bad}; expected a whole JPEG, PNG, BMP, WebP, TIFF or GIF file")
     })?;
@@ -82,9 +83,8 @@ fn explain(
     );
     let geometry = Geometry { size: height, fit: Fit::Squash };
     let planes = geometry.image(&pixels.rgb, pixels.height, pixels.width);
-    let images = performer::pixels(&[&planes], [height, width])?;
-
     let network = &performer.network;
+    let images = performer::pixels(&[&planes], [height, width], network.device())?;
     let tap = network.resolve_tap(args.tap.as_deref())?;
     let explainer = explain::by_name(&args.explainer, args.smooth, args.batch_size)?;
     let kind = TargetKind::of(&args.target, &performer.meta.classes)?;

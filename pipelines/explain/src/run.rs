@@ -30,7 +30,7 @@ impl Job<'_> {
             only.map_or_else(|| (0..self.pack.len()).collect(), <[usize]>::to_vec);
         self.each(samples.len(), (0, 0), |images| {
             let rows: Vec<_> = images.iter().map(|&image| samples[image]).collect();
-            let images = performer::image_batch(self.pack, &rows)?;
+            let images = performer::image_batch(self.pack, &rows, self.network.device())?;
             let labels = |logits: &[f32]| labels(self.pack, &rows, logits);
             let explanation = self.subject(&images)?.predict_and_explain(
                 self.explainer,
@@ -52,7 +52,7 @@ impl Job<'_> {
             images.dedup();
             let of = |row| images.partition_point(|&image| image < row) as u32;
             let numbers: Vec<u32> = rows.iter().map(|&row| of(row)).collect();
-            let images = performer::image_batch(self.pack, &images)?;
+            let images = performer::image_batch(self.pack, &images, self.network.device())?;
             let subject = self.subject(&images)?.select(&numbers)?;
             let target = Target::Given(&labels);
             let explanation = subject.explain(self.explainer, subject.logits()?, target)?;
@@ -79,6 +79,7 @@ impl Job<'_> {
     pub(crate) fn attacked(&self, attacked: &Attacked, target: TargetKind) -> Result<Rows> {
         self.each(attacked.len(), attacked.map_size(), |images| {
             let pixels = attacked.images(self.pack, images)?;
+            let pixels = pixels.to_device(self.network.device())?;
             let labels = |_: &[f32]| attacked.targets(images);
             let explanation = self.subject(&pixels)?.predict_and_explain(
                 self.explainer,
@@ -114,7 +115,9 @@ impl Job<'_> {
         let mut gathered = Rows::new(map_size);
         for images in all.chunks(self.images_at_a_time()?) {
             self.stage.check()?;
-            let (rows, explanation) = ops::threads::run(|| batch(images))?;
+            let found = ops::threads::run(|| batch(images));
+            let (rows, explanation) =
+                stage::in_batches_of(self.batch_size, "--batch-size", found)?;
             gathered.add(&rows, explanation);
             progress.inc(images.len() as u64);
         }
@@ -131,7 +134,7 @@ impl Job<'_> {
 
     /// Channels, height and width at the tap, and the passes of a map.
     fn passes(&self) -> Result<([usize; 3], Passes)> {
-        let first = performer::image_batch(self.pack, &[0])?;
+        let first = performer::image_batch(self.pack, &[0], self.network.device())?;
         let (_, channels, height, width) = self.subject(&first)?.activation().dims4()?;
         Ok(([channels, height, width], self.explainer.passes(channels)))
     }

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.check()?;
     // Nothing here runs on a GPU, but asking for one that is absent is an error everywhere.
-    args.common.device()?;
+    args.common.check()?;
     let mut provenance = stage.provenance();
     let splits = if args.dataset == Name::Shapes {
         built_in::splits(args, stage)?

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, _stage: &Stage) -> anyhow::Result<()> {
-    args.common.device()?;
+    args.common.check()?;
     let train = Pack::open(&args.data)?;
     let test = Pack::open(&args.test)?;
     let run = run::read(args, &train, &test)?;

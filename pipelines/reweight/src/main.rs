@@ -73,7 +73,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
-    args.common.device()?;
+    args.common.check()?;
     let (weights, provenance) = match args.method {
         Method::Uniform => uniform(args, stage)?,
         Method::Consistency => consistency(args, stage)?,

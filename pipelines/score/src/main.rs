@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
-    args.common.device()?;
+    args.common.check()?;
     let clean = Maps::read(&args.clean)?;
     let digest = artifact::digest(&args.clean)?;
     let mut provenance = stage

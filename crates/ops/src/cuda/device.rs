@@ -13,18 +13,7 @@ use candle_core::{
     },
 };
 
-/// In what convolutions and linear layers are computed on a GPU.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Precision {
-    /// Products and sums in f32.
-    F32,
-    /// Factors rounded to the 11 bits of TF32, sums in f32.
-    #[default]
-    Tf32,
-    /// Factors and activations in bf16, sums in f32.
-    Bf16,
-}
+use crate::Precision;
 
 static PRECISION: AtomicU8 = AtomicU8::new(Precision::Tf32 as u8);
 

@@ -26,6 +26,10 @@ impl Source {
         Self { name: "conv", ptx: include_str!(concat!(env!("OUT_DIR"), "/conv.ptx")) };
     pub(crate) const MAP: Self =
         Self { name: "map", ptx: include_str!(concat!(env!("OUT_DIR"), "/map.ptx")) };
+    pub(crate) const OPTIMIZER: Self = Self {
+        name: "optimizer",
+        ptx: include_str!(concat!(env!("OUT_DIR"), "/optimizer.ptx")),
+    };
 }
 
 /// A kernel: its file, and its name there.

@@ -9,6 +9,7 @@ mod device;
 mod launch;
 mod memory;
 
-pub use device::{Precision, open, precision};
+pub use crate::Precision;
+pub use device::{open, precision};
 pub(crate) use launch::{Arg, Grid, Kernel, Source, launch};
 pub(crate) use memory::{at, empty, empty_like, gpu, laid_out, to_device};

@@ -1,0 +1,56 @@
+//! A GPU's memory, when it is too small.
+
+use anyhow::{Result, anyhow};
+
+/// What the driver and its libraries say when there is no memory left.
+const SIGNS: [&str; 2] = ["OUT_OF_MEMORY", "ALLOC_FAILED"];
+
+/// A result of computing `images` at a time, which `flag` tells: where the memory of the GPU did
+/// not do, the error says what to try.
+///
+/// # Errors
+///
+/// That of the result, in one line if it is of the memory.
+pub fn in_batches_of<T>(images: usize, flag: &str, result: Result<T>) -> Result<T> {
+    result.map_err(|error| {
+        let said = format!("{error:#}");
+        if !SIGNS.iter().any(|sign| said.contains(sign)) {
+            return error;
+        }
+        match images / 2 {
+            0 => anyhow!("the memory of the GPU does not do for a single image"),
+            half => anyhow!(
+                "the memory of the GPU does not do for {images} images at a time: \
+                 try {flag} {half}"
+            ),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    fn told(images: usize, error: anyhow::Error) -> String {
+        let error = in_batches_of(images, "--batch-size", Err::<(), _>(error)).unwrap_err();
+        format!("{error:#}")
+    }
+
+    #[test]
+    fn half_the_batch_is_tried_where_memory_is_short() {
+        let driver = || anyhow!("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")");
+        assert_eq!(
+            told(100, driver().context("somewhere")),
+            "the memory of the GPU does not do for 100 images at a time: try --batch-size 50",
+        );
+        assert!(told(1, driver()).ends_with("a single image"));
+    }
+
+    #[test]
+    fn other_errors_stay_as_they_are() {
+        let error = Err::<(), _>(anyhow!("the cause")).context("the context").unwrap_err();
+        assert_eq!(told(8, error), "the context: the cause");
+    }
+}
