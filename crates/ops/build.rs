@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The kernels, by their operators.
-const KERNELS: [&str; 2] = ["batch_norm", "map"];
+const KERNELS: [&str; 6] = ["batch_norm", "dropout", "loss", "map", "normalize", "pool"];
 
 fn main() {
     println!("cargo::rerun-if-changed=src/cuda/kernel.cuh");

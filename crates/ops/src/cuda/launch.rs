@@ -22,8 +22,20 @@ impl Source {
         name: "batch_norm",
         ptx: include_str!(concat!(env!("OUT_DIR"), "/batch_norm.ptx")),
     };
+    pub(crate) const DROPOUT: Self = Self {
+        name: "dropout",
+        ptx: include_str!(concat!(env!("OUT_DIR"), "/dropout.ptx")),
+    };
+    pub(crate) const LOSS: Self =
+        Self { name: "loss", ptx: include_str!(concat!(env!("OUT_DIR"), "/loss.ptx")) };
     pub(crate) const MAP: Self =
         Self { name: "map", ptx: include_str!(concat!(env!("OUT_DIR"), "/map.ptx")) };
+    pub(crate) const NORMALIZE: Self = Self {
+        name: "normalize",
+        ptx: include_str!(concat!(env!("OUT_DIR"), "/normalize.ptx")),
+    };
+    pub(crate) const POOL: Self =
+        Self { name: "pool", ptx: include_str!(concat!(env!("OUT_DIR"), "/pool.ptx")) };
 }
 
 /// A kernel: its file, and its name there.

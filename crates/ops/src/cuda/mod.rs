@@ -8,7 +8,9 @@
 mod device;
 mod launch;
 mod memory;
+mod pack;
 
 pub use device::{Precision, open, precision};
 pub(crate) use launch::{Arg, Grid, Kernel, Source, launch};
 pub(crate) use memory::{at, empty, empty_like, gpu, host, laid_out, to_device};
+pub(crate) use pack::width;
