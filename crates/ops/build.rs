@@ -11,8 +11,9 @@ use std::{
 const KERNELS: [&str; 6] = ["batch_norm", "dropout", "loss", "map", "normalize", "pool"];
 
 fn main() {
-    println!("cargo::rerun-if-changed=src/cuda/kernel.cuh");
-    println!("cargo::rerun-if-changed=src/cuda/pack.cuh");
+    for header in ["kernel", "pack", "rows"] {
+        println!("cargo::rerun-if-changed=src/cuda/{header}.cuh");
+    }
     if env::var_os("CARGO_FEATURE_CUDA").is_none() {
         return;
     }
