@@ -8,8 +8,10 @@
 mod device;
 mod launch;
 mod memory;
+mod pack;
 
 pub use crate::Precision;
 pub use device::{open, precision};
 pub(crate) use launch::{Arg, Grid, Kernel, Source, launch};
 pub(crate) use memory::{at, empty, empty_like, gpu, laid_out, to_device};
+pub(crate) use pack::width;
