@@ -42,14 +42,23 @@ endif
 FUSED :=
 include configs/$(RUN).mk
 
-# Where to run, and how to tell how far it is. Neither is part of a result's identity.
+# Where to run, and how to tell how far it is. Neither is part of a result's identity; but the
+# programs for a GPU are others, built with CUDA (scripts/cuda-toolchain.sh where there is none).
 DEVICE   := cpu
 PROGRESS := auto
-BIN      := target/release
+# In what a GPU computes; it does bear on what is computed.
+PRECISION := tf32
 
 ifeq ($(filter cpu cuda,$(DEVICE)),)
 $(error DEVICE=$(DEVICE): cpu or cuda)
 endif
+ifeq ($(filter f32 tf32 bf16,$(PRECISION)),)
+$(error PRECISION=$(PRECISION): f32, tf32 or bf16)
+endif
+gpu         := $(filter cuda,$(DEVICE))
+precision   := $(if $(gpu),--precision $(PRECISION))
+BIN         := $(if $(gpu),target/cuda/release,target/release)
+CARGO_BUILD := cargo build --release $(if $(gpu),--features ops/cuda --target-dir target/cuda)
 ifeq ($(filter <$(FUSED)>,<> <0> <1>),)
 $(error FUSED=$(FUSED): 1, or 0 or nothing for a stage at a time)
 endif
@@ -58,7 +67,7 @@ $(error T=$(T): the number of rounds, 1 or more)
 endif
 
 # One accelerator: one stage at a time, even under -j.
-ifeq ($(DEVICE),cuda)
+ifneq ($(gpu),)
 .NOTPARALLEL:
 endif
 
@@ -87,20 +96,20 @@ ifneq ($(and $(fused),$(swapped)),)
 $(error FUSED=1 runs audit alone: it has no use for $(swapped) of your own)
 endif
 
-explaining      := --explainer $(EXPLAINER) $(addprefix --tap ,$(TAP)) --target $(TARGET) $(addprefix --smooth ,$(SMOOTH))
+explaining      := --explainer $(EXPLAINER) $(addprefix --tap ,$(TAP)) --target $(TARGET) $(addprefix --smooth ,$(SMOOTH)) $(precision)
 prepare.flags   := --dataset $(DATASET) $(addprefix --root ,$(ROOT)) --size $(SIZE) $(PREPARE) --seed $(DATA_SEED)
 train.flags     := --arch $(ARCH) --epochs $(EPOCHS) --batch-size $(BATCH_SIZE) --optimizer $(OPTIMIZER) \
                    --learning-rate $(LEARNING_RATE) --decay-every $(DECAY_EVERY) --decay-factor $(DECAY_FACTOR) \
-                   --weight-decay $(WEIGHT_DECAY) --normalize $(NORMALIZE) $(AUGMENT) --seed $(SEED)
+                   --weight-decay $(WEIGHT_DECAY) --normalize $(NORMALIZE) $(AUGMENT) --seed $(SEED) $(precision)
 explain.flags   := $(explaining)
-attack.flags    := $(ATTACK)
+attack.flags    := $(ATTACK) $(precision)
 perturbed.flags := $(explaining) --epsilon $(EPSILON) --epsilon-unit $(EPSILON_UNIT)
 score.flags     := --psi $(PSI) --reduction $(REDUCTION)
 audit.flags     := $(perturbed.flags) $(score.flags)
 scored.flags    := $(if $(fused),$(audit.flags),$(score.flags))
 uniform.flags   := --method uniform
 reweight.flags  := --method $(METHOD) --floor $(FLOOR)
-evaluate.flags  := --data $(TEST) $(addprefix --explainer ,$(EXPLAINERS)) $(addprefix --tap ,$(TAP)) $(EVALUATE)
+evaluate.flags  := --data $(TEST) $(addprefix --explainer ,$(EXPLAINERS)) $(addprefix --tap ,$(TAP)) $(EVALUATE) $(precision)
 report.flags    := --rounds $(T) --test $(TEST)
 
 # A stage's stamp records its program and flags, and is remade exactly when they
@@ -221,10 +230,12 @@ $(OUT)/report.html: $(TRAIN) $(TEST) $(foreach t,$(ROUNDS),$(OUT)/$(t)/scores.pa
 # (An empty rule, so that a source which was moved away is a reason to rebuild, not an error.)
 $(BIN)/%.d: ;
 crates/%.rs: ;
+crates/%.cu: ;
+crates/%.cuh: ;
 pipelines/%.rs: ;
 pipelines/%.html: ;
 $(BIN)/%: Cargo.lock rust-toolchain.toml $(wildcard Cargo.toml .cargo/config.toml crates/*/Cargo.toml pipelines/*/Cargo.toml)
-	cargo build --release --bin $*
+	$(CARGO_BUILD) --bin $*
 	@# once only: where two runs build at once, the later leaves the earlier's artefacts fresh
 	@[ -z "$$(find $^ -newer $@ 2>/dev/null)" ] || touch $@
 
@@ -242,7 +253,7 @@ plan: ## per artefact: fresh, or will run and why
 	@LC_ALL=C $(MAKE) -n --trace --no-print-directory report 2>&1 | \
 	  awk -v out='$(OUT)/' -v bin='$(BIN)/' -v all='$(TRAIN) $(TEST) $(ALL) $(OUT)/report.html' -f scripts/plan.awk
 
-build: $(PROGRAMS:%=$(BIN)/%) ## the programs only
+build: $(PROGRAMS:%=$(BIN)/%) ## the programs only; DEVICE=cuda: those for a GPU, into target/cuda
 
 check: ## format, lints, documentation and tests
 	cargo fmt --all --check

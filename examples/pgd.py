@@ -38,6 +38,7 @@ def main():
     flags.add_argument("--steps", type=int, default=10)
     flags.add_argument("--batch-size", type=int, default=64)
     flags.add_argument("--device", default="cpu")
+    flags.add_argument("--precision", help="of a GPU, as the stages take it; not used here")
     flags.add_argument("--progress")
     flags = flags.parse_args()
 

@@ -60,21 +60,17 @@ impl ModelFile {
 
     /// Writes the model to `path`, atomically.
     pub fn write(&self, path: &Path) -> Result<()> {
-        self.write_with(path, |_| ())
+        self.write_with(path, Values::default())
     }
 
-    /// [`Self::write`], with tensors beside its own that `lend` adds.
+    /// [`Self::write`], with tensors beside its own.
     ///
     /// # Errors
     ///
     /// If it cannot be written.
-    pub fn write_with<'a>(
-        &'a self,
-        path: &Path,
-        lend: impl FnOnce(&mut Values<'a>),
-    ) -> Result<()> {
+    pub fn write_with<'a>(&'a self, path: &Path, beside: Values<'a>) -> Result<()> {
         let mut values = Values::of(path, &self.tensors)?;
-        lend(&mut values);
+        values.extend(beside);
         let mut contents = values.contents().provenance(self.provenance.as_ref());
         if let Some(meta) = &self.meta {
             contents = contents.json(KEY, meta);

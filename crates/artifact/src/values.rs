@@ -51,6 +51,16 @@ impl<'a> Values<'a> {
         self.0.insert(name, (shape, Lent::Slice(values)));
     }
 
+    /// Adds a tensor of these values, which nobody else has.
+    pub fn insert_copy(&mut self, name: String, shape: &'a [usize], values: Vec<f32>) {
+        self.0.insert(name, (shape, Lent::CopiedF32(values)));
+    }
+
+    /// Adds all of these.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// A file of them.
     pub(crate) fn contents(&self) -> Contents<'_> {
         self.0.iter().fold(Contents::default(), |contents, (name, (shape, lent))| {

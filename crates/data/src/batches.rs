@@ -11,6 +11,8 @@ use std::{
 };
 
 use artifact::Pack;
+use candle_core::{Device, Result};
+use ops::Upload;
 use rayon::prelude::*;
 
 use crate::Augment;
@@ -23,8 +25,8 @@ const AHEAD: usize = 2;
 pub struct Batch {
     /// Rows of the pack; length B.
     pub sample: Vec<u32>,
-    /// Pixels in \[0, 1\], `[B, 3, H, W]`.
-    pub images: Vec<f32>,
+    /// Pixels in \[0, 1\], `[B, 3, H, W]`, there or on their way to the device.
+    pub images: Upload,
 }
 
 /// An iterator over the batches of one epoch, which a thread prepares in advance.
@@ -32,27 +34,33 @@ pub struct Batch {
 /// Dropping it stops the thread.
 #[derive(Debug)]
 pub struct Batches {
-    ready: Option<Receiver<Batch>>,
+    ready: Option<Receiver<Result<Batch>>>,
     worker: Option<JoinHandle<()>>,
     waited: Duration,
 }
 
 impl Batches {
-    /// Starts to prepare `plan`, the rows of each batch, in its order.
+    /// Starts to prepare `plan`, the rows of each batch, in its order, for `device`.
     ///
     /// The augmentation is that of (`seed`, `epoch`).
     pub fn new(
         pack: Arc<Pack>,
         plan: Vec<Vec<u32>>,
         augment: Augment,
-        seed: u64,
-        epoch: u32,
+        (seed, epoch): (u64, u32),
+        device: &Device,
     ) -> Self {
         let (sender, ready) = sync_channel(AHEAD);
+        let device = device.clone();
         let worker = thread::spawn(move || {
-            prepare_all(&pack, plan, &augment, (seed, epoch), &sender);
+            prepare_all(&pack, plan, (&augment, (seed, epoch)), &device, &sender);
         });
         Self { ready: Some(ready), worker: Some(worker), waited: Duration::ZERO }
+    }
+
+    /// The next batch, if it is ready.
+    pub fn ready(&mut self) -> Option<Result<Batch>> {
+        self.ready.as_ref().and_then(|ready| ready.try_recv().ok())
     }
 
     /// How long the consumer has waited for batches so far.
@@ -62,9 +70,10 @@ impl Batches {
 }
 
 impl Iterator for Batches {
-    type Item = Batch;
+    /// An error, if a device has no memory for the batch.
+    type Item = Result<Batch>;
 
-    fn next(&mut self) -> Option<Batch> {
+    fn next(&mut self) -> Option<Self::Item> {
         let start = Instant::now();
         let batch = self.ready.as_ref().and_then(|ready| ready.recv().ok());
         self.waited += start.elapsed();
@@ -93,24 +102,30 @@ impl Drop for Batches {
 fn prepare_all(
     pack: &Pack,
     plan: Vec<Vec<u32>>,
-    augment: &Augment,
-    key: (u64, u32),
-    sender: &SyncSender<Batch>,
+    how: (&Augment, (u64, u32)),
+    device: &Device,
+    sender: &SyncSender<Result<Batch>>,
 ) {
     for sample in plan {
-        if sender.send(prepare(pack, sample, augment, key)).is_err() {
+        if sender.send(prepare(pack, sample, how, device)).is_err() {
             return;
         }
     }
 }
 
-fn prepare(pack: &Pack, sample: Vec<u32>, augment: &Augment, key: (u64, u32)) -> Batch {
+fn prepare(
+    pack: &Pack,
+    sample: Vec<u32>,
+    (augment, (seed, epoch)): (&Augment, (u64, u32)),
+    device: &Device,
+) -> Result<Batch> {
     let (h, w) = (pack.height(), pack.width());
-    let mut images = vec![0.0; sample.len() * 3 * h * w];
-    images.par_chunks_exact_mut(3 * h * w).zip(&sample).for_each(|(out, &id)| {
-        augment.apply(pack.image(id as usize), h, w, out, key.0, key.1, id);
-    });
-    Batch { sample, images }
+    let images = ops::upload((sample.len(), 3, h, w), device, |images| {
+        images.par_chunks_exact_mut(3 * h * w).zip(&sample).for_each(|(out, &id)| {
+            augment.apply(pack.image(id as usize), h, w, out, seed, epoch, id);
+        });
+    })?;
+    Ok(Batch { sample, images })
 }
 
 #[cfg(test)]
@@ -135,33 +150,37 @@ mod tests {
         Arc::new(Pack::open(&path).unwrap())
     }
 
+    fn start(pack: &Arc<Pack>, plan: Vec<Vec<u32>>) -> Batches {
+        Batches::new(pack.clone(), plan, Augment::default(), (0, 0), &Device::Cpu)
+    }
+
     #[test]
     fn batches_come_in_the_planned_order() {
         let pack = pack(7);
         let plan = vec![vec![6, 0, 3], vec![1], vec![2, 5]];
-        let batches = Batches::new(pack.clone(), plan.clone(), Augment::default(), 0, 0);
-        let batches: Vec<_> = batches.collect();
+        let batches = start(&pack, plan.clone());
+        let batches: Vec<_> = batches.collect::<Result<_>>().unwrap();
         assert_eq!(batches.len(), plan.len());
         for (batch, plan) in batches.iter().zip(&plan) {
             assert_eq!(batch.sample, *plan);
             let first = pack.image(plan[0] as usize);
             let expected: Vec<f32> = first.iter().map(|&v| f32::from(v) / 255.0).collect();
-            assert_eq!(batch.images[..first.len()], expected);
+            let images = ops::host(&batch.images.tensor().unwrap()).unwrap();
+            assert_eq!(images[..first.len()], expected);
         }
     }
 
     #[test]
     fn a_consumer_may_leave_early() {
         let plan = vec![vec![0, 1]; 50];
-        let mut batches = Batches::new(pack(2), plan, Augment::default(), 0, 0);
+        let mut batches = start(&pack(2), plan);
         assert!(batches.next().is_some());
     }
 
     #[test]
     #[should_panic(expected = "index")]
     fn a_panic_of_the_thread_is_not_swallowed() {
-        let mut batches =
-            Batches::new(pack(2), vec![vec![0], vec![9]], Augment::default(), 0, 0);
+        let mut batches = start(&pack(2), vec![vec![0], vec![9]]);
         while batches.next().is_some() {}
     }
 }

@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor, Var};
 use ops::Node;
 
 use crate::{
-    Arch, Error, Head, Result, Tap,
+    Arch, Error, Head, Normalization, Result, Tap,
     layer::{self, Chain, Layer},
     mobilenet,
     resnet::{self, Block},
@@ -36,21 +36,6 @@ impl Mode {
     }
 }
 
-/// The first layer of a network: (x − mean) / std for each colour.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Normalization {
-    /// Mean of each colour over \[0, 1\] pixels.
-    pub mean: [f32; 3],
-    /// Its standard deviation.
-    pub std: [f32; 3],
-}
-
-impl Normalization {
-    /// Of `ImageNet`'s training images, which torchvision's weights expect.
-    pub const IMAGENET: Self =
-        Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
-}
-
 /// A network that can be split at a tap.
 ///
 /// ```
@@ -78,6 +63,7 @@ pub struct Network {
     arch: Arch,
     classes: usize,
     normalization: Normalization,
+    device: Device,
     chain: Chain,
     tensors: Tensors,
 }
@@ -142,6 +128,7 @@ impl Network {
 
     fn assemble(mut store: Store, normalization: Normalization) -> Result<Self> {
         let (arch, classes) = (store.arch(), store.classes());
+        let device = store.device().clone();
         let into = &mut store;
         let chain = match arch {
             Arch::Vgg16 => vgg::chain(into, false),
@@ -152,12 +139,13 @@ impl Network {
             Arch::MobilenetV2 => mobilenet::chain(into),
             Arch::Resnet20 => resnet::small_chain(into),
         }?;
-        Ok(Self { arch, classes, normalization, chain, tensors: store.finish()? })
+        let tensors = store.finish()?;
+        Ok(Self { arch, classes, normalization, device, chain, tensors })
     }
 
     /// Where it computes.
     pub fn device(&self) -> &Device {
-        self.tensors.parameters.values().next().expect("a network has parameters").device()
+        &self.device
     }
 
     /// The architecture.

@@ -71,6 +71,10 @@ impl Store {
         self.arch
     }
 
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
     pub(crate) fn classes(&self) -> usize {
         self.classes
     }

@@ -19,6 +19,11 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 pub fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     /// Whether some call keeps them awake.
     static AWAKE: AtomicBool = AtomicBool::new(false);
+    // nothing to keep them awake for: they prepare what a GPU is given
+    #[cfg(feature = "cuda")]
+    if crate::cuda::is_open() {
+        return work();
+    }
     if AWAKE.swap(true, Relaxed) {
         return rayon::scope(|_| work());
     }

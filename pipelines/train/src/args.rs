@@ -123,6 +123,16 @@ pub(crate) enum Algorithm {
     Sgd,
 }
 
+impl Algorithm {
+    /// Its name in files.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Adam => "adam",
+            Self::Sgd => "sgd",
+        }
+    }
+}
+
 /// What a batch's sum of weighted losses is divided by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, ValueEnum)]
 pub(crate) enum Normalize {

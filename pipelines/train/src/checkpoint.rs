@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use artifact::{ModelFile, Provenance, Training};
+use artifact::{ModelFile, Provenance, Training, Values};
 use candle_core::{Device, Tensor};
 
 use crate::learner::Learner;
@@ -43,9 +43,9 @@ pub(crate) fn write(
         model.map(|(name, tensor)| (format!("model.{name}"), tensor)).collect();
     tensors.insert("training".into(), to_tensor(training)?);
     let provenance = Some(provenance.clone());
-    ModelFile { meta: None, tensors, provenance }.write_with(path, |values| {
-        optimizer.lend(network.parameters(), "optimizer.", values);
-    })?;
+    let mut moments = Values::default();
+    optimizer.lend(network.parameters(), "optimizer.", &mut moments)?;
+    ModelFile { meta: None, tensors, provenance }.write_with(path, moments)?;
     Ok(())
 }
 
@@ -187,7 +187,7 @@ mod tests {
             "train", "--data", "x", "--arch", "resnet20", "--output", "y",
         ])
         .recipe;
-        let optimizer = Optimizer::new(recipe, network.parameters());
+        let optimizer = Optimizer::new(recipe, network.parameters()).unwrap();
         Learner { network, optimizer, epoch: 5 }
     }
 

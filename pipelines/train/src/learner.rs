@@ -1,17 +1,21 @@
 use std::{sync::Arc, time::Instant};
 
-use anyhow::{bail, ensure};
-use artifact::{Pack, Training};
-use candle_core::{DType, Device, Tensor};
+use anyhow::{Context, bail, ensure};
+use artifact::{Labels, Pack, Training};
+use candle_core::{DType, Device};
 use data::{Batch, Batches};
 use models::{Mode, Network};
-use ops::Node;
+use ops::{Later, Node};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use stage::{Progress, Stage};
 
 use crate::{
-    args::Args, loss, optimizer::Optimizer, samples::Samples, schedule::learning_rate,
+    args::Args,
+    loss,
+    optimizer::{Finite, Optimizer},
+    samples::Samples,
+    schedule::learning_rate,
 };
 
 /// What changes while training goes on; with the seed, all that the next epoch depends on.
@@ -48,6 +52,50 @@ impl Sums {
     }
 }
 
+/// A step that the device takes.
+struct Open {
+    /// Epoch and step, counted from 1.
+    place: (u32, u64),
+    sample: Vec<u32>,
+    weights: Vec<f32>,
+    labels: Labels,
+    divisor: f64,
+    losses: Later,
+    logits: Later,
+    finite: Finite,
+}
+
+impl Open {
+    /// Waits until it is done, and adds what was found.
+    ///
+    /// # Errors
+    ///
+    /// If a loss or a parameter is not finite.
+    fn close(self, sums: &mut Sums) -> anyhow::Result<()> {
+        let Self { place: (epoch, step), sample, weights, labels, divisor, .. } = self;
+        let losses = self.losses.values()?;
+        if let Some(worst) = losses.iter().position(|loss| !loss.is_finite()) {
+            bail!(
+                "the loss of sample {} is {} in epoch {epoch}, step {step}; its batch is \
+                 {sample:?}",
+                sample[worst],
+                losses[worst],
+            );
+        }
+        self.finite.check().with_context(|| {
+            format!(
+                "cannot go on after epoch {epoch}, step {step}; the batch is {sample:?}"
+            )
+        })?;
+        let weighted = losses.iter().zip(&weights);
+        sums.loss += weighted.map(|(l, v)| f64::from(*l) * f64::from(*v)).sum::<f64>();
+        sums.divisor += divisor;
+        sums.correct += loss::correct(&self.logits.values()?, &labels);
+        sums.seen += sample.len();
+        Ok(())
+    }
+}
+
 impl Learner {
     /// Learns from every selected sample once, and adds a row to the table.
     ///
@@ -75,14 +123,33 @@ impl Learner {
             lesson.pack.clone(),
             plan,
             augmentation.augment(),
-            common.seed,
-            self.epoch,
+            (common.seed, self.epoch),
+            lesson.device,
         );
         let mut sums = Sums::default();
+        // a step is looked at while the next one is computed: nothing waits for the look
+        let mut open: Option<Open> = None;
         for number in 0.. {
-            let Some(batch) = batches.next() else { break };
-            ops::threads::run(|| self.step(lesson, batch, number, rate, &mut sums))?;
-            progress.message(format!("loss {:.4}", sums.mean_loss()));
+            let ready = batches.ready();
+            if ready.is_none()
+                && let Some(open) = open.take()
+            {
+                // so that what is waited for the data is what the device waits
+                open.close(&mut sums)?;
+            }
+            let Some(batch) = ready.or_else(|| batches.next()) else { break };
+            let started = ops::threads::run(|| {
+                self.step(lesson, batch?, (number, rate), &mut sums.skipped)
+            });
+            let images = recipe.batch_size;
+            if let Some(started) = stage::in_batches_of(images, "--batch-size", started)?
+                && let Some(before) = open.replace(started)
+            {
+                before.close(&mut sums)?;
+            }
+            if sums.seen > 0 {
+                progress.message(format!("loss {:.4}", sums.mean_loss()));
+            }
             progress.inc(1);
             lesson.stage.check()?;
         }
@@ -114,59 +181,46 @@ impl Learner {
         Ok(())
     }
 
+    /// Has the device take a step; nothing, if the batch has no weight.
     fn step(
         &mut self,
         lesson: &Lesson<'_>,
         batch: Batch,
-        number: u64,
-        rate: f64,
-        sums: &mut Sums,
-    ) -> anyhow::Result<()> {
-        let Lesson { args, pack, samples, device, .. } = lesson;
+        (number, rate): (u64, f64),
+        skipped: &mut usize,
+    ) -> anyhow::Result<Option<Open>> {
+        let Lesson { args, samples, device, .. } = lesson;
         let rows: Vec<usize> = batch.sample.iter().map(|&sample| sample as usize).collect();
         let weights: Vec<f32> = rows.iter().map(|&row| samples.weight[row]).collect();
         let labels = samples.labels.select(&rows);
         let divisor = loss::divisor(&weights, args.recipe.normalize);
         if divisor == 0.0 {
-            sums.skipped += 1;
-            return Ok(());
+            *skipped += 1;
+            return Ok(None);
         }
 
-        let shape = (rows.len(), 3, pack.height(), pack.width());
-        let images = Tensor::from_vec(batch.images, shape, device)?;
         let dropout_seed = dropout_seed(args.common.seed, self.epoch, number);
-        let images = Node::from(&images);
+        let images = Node::from(&batch.images.tensor()?);
+        drop(batch.images);
         let logits = self.network.forward(&images, Mode::Train { dropout_seed })?;
         let losses = loss::per_sample(&logits, &labels)?;
-        let values: Vec<f32> = losses.to_vec1()?;
-        if let Some(worst) = values.iter().position(|loss| !loss.is_finite()) {
-            bail!(
-                "the loss of sample {} is {} in epoch {}, step {}; its batch is {:?}",
-                batch.sample[worst],
-                values[worst],
-                self.epoch + 1,
-                self.optimizer.step() + 1,
-                batch.sample,
-            );
-        }
-        let weighted = values.iter().zip(&weights);
-        sums.loss += weighted.map(|(l, v)| f64::from(*l) * f64::from(*v)).sum::<f64>();
-        sums.divisor += divisor;
-        sums.correct += loss::correct(&logits, &labels)?;
-        sums.seen += rows.len();
+        let values = ops::later(&losses)?;
+        let said = ops::later(&logits)?;
 
         // the losses alone lead to the network now, which is freed on the way back
         drop(logits);
-        let gradients = losses.backward(&loss::shares(&weights, divisor)?)?;
-        let updated = self.optimizer.update(self.network.parameters(), &gradients, rate);
-        updated.map_err(|error| {
-            error.context(format!(
-                "cannot go on after epoch {}, step {}; the batch is {:?}",
-                self.epoch + 1,
-                self.optimizer.step(),
-                batch.sample,
-            ))
-        })
+        let gradients = losses.backward(&loss::shares(&weights, divisor, device)?)?;
+        let finite = self.optimizer.update(self.network.parameters(), &gradients, rate)?;
+        Ok(Some(Open {
+            place: (self.epoch + 1, self.optimizer.step()),
+            sample: batch.sample,
+            weights,
+            labels,
+            divisor,
+            losses: values,
+            logits: said,
+            finite,
+        }))
     }
 
     /// Refuses to go on, or to write, when a buffer is not finite: no loss shows it, and the
@@ -178,7 +232,7 @@ impl Learner {
             if tensor.dtype() != DType::F32 || seen {
                 continue;
             }
-            let values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;
+            let values = ops::host(&tensor)?;
             let hint = if lonely { "; a batch of one image has no variance" } else { "" };
             ensure!(
                 values.iter().all(|value| value.is_finite()),

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
-    let device = args.common.device()?;
+    let device = stage.device(&args.common)?;
     ensure!(
         args.recipe.momentum.is_none() || args.recipe.optimizer == Algorithm::Sgd,
         "--momentum is SGD's: expected --optimizer sgd with it",
@@ -45,7 +45,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         Some(path) => Samples::weighted(path, &pack)?,
         None => Samples::uniform(&pack)?,
     };
-    let Start { mut learner, rounds, inputs } = Start::open(args, &pack)?;
+    let Start { mut learner, rounds, inputs } = Start::open(args, &pack, &device)?;
     let provenance = provenance(args, stage, &pack, inputs)?;
 
     let last = learner.epoch + args.epochs;
@@ -109,7 +109,8 @@ fn resume(
         network.normalization(),
         &model,
         Head::Keep,
-    )?;
+    )?
+    .to_device(network.device())?;
     let (Some(&epoch), Some(&step)) = (training.epoch.last(), training.step.last()) else {
         anyhow::bail!("it has no epochs");
     };
@@ -146,7 +147,7 @@ fn write(
         epoch: learner.epoch,
     };
     let mut moments = Values::default();
-    learner.optimizer.lend(learner.network.parameters(), "", &mut moments);
+    learner.optimizer.lend(learner.network.parameters(), "", &mut moments)?;
     let beside = args.output.with_file_name("optimizer.safetensors");
     state.write(&beside, &moments, Some(&provenance))?;
     training.write(&args.output.with_file_name("training.parquet"), &provenance)?;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use artifact::{ModelFile, ModelMeta, OptimizerFile, Pack};
+use candle_core::Device;
 use models::{Head, Network, Normalization};
 
 use crate::{args::Args, learner::Learner, optimizer::Optimizer, samples::check_origin};
@@ -18,26 +19,35 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    /// Opens what the flags say to start from.
-    pub(crate) fn open(args: &Args, pack: &Pack) -> anyhow::Result<Self> {
+    /// Opens what the flags say to start from, on a device.
+    pub(crate) fn open(args: &Args, pack: &Pack, device: &Device) -> anyhow::Result<Self> {
         match (&args.previous, &args.init) {
-            (Some(dir), _) => Self::previous(args, pack, dir),
-            (None, Some(path)) => Self::init(args, pack, path),
+            (Some(dir), _) => Self::previous(args, pack, dir, device),
+            (None, Some(path)) => Self::init(args, pack, path, device),
             (None, None) => {
                 let normalization = args.normalization(None);
                 let seed = args.common.seed;
                 let network = Network::new(args.arch, pack.classes(), normalization, seed)?;
-                Ok(Self::fresh(args, network, Vec::new()))
+                Self::fresh(args, network.to_device(device)?, Vec::new())
             }
         }
     }
 
-    fn fresh(args: &Args, network: Network, inputs: Vec<(&'static str, String)>) -> Self {
-        let optimizer = Optimizer::new(args.recipe.clone(), network.parameters());
-        Self { learner: Learner { network, optimizer, epoch: 0 }, rounds: 0, inputs }
+    fn fresh(
+        args: &Args,
+        network: Network,
+        inputs: Vec<(&'static str, String)>,
+    ) -> anyhow::Result<Self> {
+        let optimizer = Optimizer::new(args.recipe.clone(), network.parameters())?;
+        Ok(Self { learner: Learner { network, optimizer, epoch: 0 }, rounds: 0, inputs })
     }
 
-    fn init(args: &Args, pack: &Pack, path: &Path) -> anyhow::Result<Self> {
+    fn init(
+        args: &Args,
+        pack: &Pack,
+        path: &Path,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
         let file = ModelFile::read(path)?;
         let of_file = file.meta.as_ref().map(normalization);
         if let Some(meta) = &file.meta {
@@ -56,10 +66,16 @@ impl Start {
         let network =
             Network::load(args.arch, pack.classes(), normalization, &file.tensors, head)
                 .with_context(|| format!("{} does not fit", path.display()))?;
-        Ok(Self::fresh(args, network, vec![("init", artifact::digest(path)?)]))
+        let network = network.to_device(device)?;
+        Self::fresh(args, network, vec![("init", artifact::digest(path)?)])
     }
 
-    fn previous(args: &Args, pack: &Pack, dir: &Path) -> anyhow::Result<Self> {
+    fn previous(
+        args: &Args,
+        pack: &Pack,
+        dir: &Path,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
         let path = dir.join("model.safetensors");
         let file = ModelFile::read(&path)?;
         let meta = file.meta.as_ref().with_context(|| {
@@ -93,7 +109,8 @@ impl Start {
             &file.tensors,
             Head::Keep,
         )
-        .with_context(|| format!("{} does not fit", path.display()))?;
+        .with_context(|| format!("{} does not fit", path.display()))?
+        .to_device(device)?;
 
         let beside = dir.join("optimizer.safetensors");
         let state = OptimizerFile::read(&beside)?;
@@ -126,12 +143,11 @@ fn restored(
 ) -> anyhow::Result<Optimizer> {
     let recipe = args.recipe.clone();
     let (parameters, step) = (network.parameters(), file.state.step);
-    let optimizer = Optimizer::new(recipe.clone(), parameters);
+    let expected = recipe.optimizer.name();
     ensure!(
-        file.state.algorithm == optimizer.algorithm(),
-        "it is the state of {}, --optimizer is {}",
+        file.state.algorithm == expected,
+        "it is the state of {}, --optimizer is {expected}",
         file.state.algorithm,
-        optimizer.algorithm(),
     );
     Optimizer::restore(recipe, parameters, step, &file.tensors)
 }

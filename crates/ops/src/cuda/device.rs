@@ -2,10 +2,10 @@
 
 #![expect(unsafe_code, reason = "the driver's own functions")]
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use candle_core::{
-    Device, Result,
+    Device, Error, Result,
     cuda::{
         WrapErr,
         cudarc::driver::{result, sys},
@@ -13,8 +13,23 @@ use candle_core::{
     },
 };
 
+use super::launch::probe;
 use crate::Precision;
 
+/// What the driver says, and what it means to who wants to compute.
+const REASONS: [(&str, &str); 7] = [
+    ("NO_DEVICE", "there is no NVIDIA GPU"),
+    ("INVALID_DEVICE", "there is no NVIDIA GPU"),
+    ("STUB_LIBRARY", "there is no NVIDIA driver, only a stub of its library"),
+    ("UNSUPPORTED_PTX_VERSION", "the NVIDIA driver is older than this program: update it"),
+    ("INVALID_PTX", FOREIGN),
+    ("NO_BINARY_FOR_GPU", FOREIGN),
+    ("OUT_OF_MEMORY", "other programs have taken the memory of the GPU"),
+];
+const FOREIGN: &str = "this program is not for the architecture of this GPU: build it with \
+                       CUDA_COMPUTE_CAP as its compute capability, 90 for an H100";
+
+static OPEN: AtomicBool = AtomicBool::new(false);
 static PRECISION: AtomicU8 = AtomicU8::new(Precision::Tf32 as u8);
 
 /// The precision that the process has opened its GPU with.
@@ -26,12 +41,25 @@ pub fn precision() -> Precision {
     }
 }
 
+/// Whether a GPU computes, and the processor's threads need not be kept awake.
+pub(crate) fn is_open() -> bool {
+    OPEN.load(Ordering::Relaxed)
+}
+
 /// The first NVIDIA GPU, for the whole process.
 ///
 /// # Errors
 ///
 /// If there is no driver, no GPU, or none that runs these kernels.
 pub fn open(precision: Precision) -> Result<Device> {
+    start(precision).map_err(|error| {
+        let said = error.to_string();
+        let reason = REASONS.iter().find(|(sign, _)| said.contains(sign));
+        reason.map_or(error, |(sign, meaning)| Error::msg(format!("{meaning} ({sign})")))
+    })
+}
+
+fn start(precision: Precision) -> Result<Device> {
     // a stream of its own: the default one would be another for each thread
     let device = Device::new_cuda_with_stream(0)?;
     let Device::Cuda(gpu) = &device else { unreachable!("a GPU was opened") };
@@ -40,6 +68,8 @@ pub fn open(precision: Precision) -> Result<Device> {
     // SAFETY: there is one stream, and buffers are freed in its order.
     unsafe { gpu.disable_event_tracking() };
     keep_memory()?;
+    probe(gpu)?;
+    OPEN.store(true, Ordering::Relaxed);
     Ok(device)
 }
 

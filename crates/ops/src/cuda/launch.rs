@@ -120,6 +120,17 @@ impl From<f32> for Arg {
     }
 }
 
+/// Has the driver translate some kernels.
+///
+/// # Errors
+///
+/// If they are not for this GPU.
+pub(super) fn probe(device: &CudaDevice) -> Result<()> {
+    let Source { name, ptx } = Source::OPTIMIZER;
+    device.get_or_load_custom_func("sgd", name, ptx)?;
+    Ok(())
+}
+
 /// Starts a kernel; it runs behind all that was started before.
 ///
 /// # Safety

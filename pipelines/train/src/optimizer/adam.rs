@@ -1,9 +1,41 @@
+use ops::optimizer::Rule;
 use rayon::prelude::*;
 
 use super::{CHUNK, Step, all_finite};
 
 const BETA: [f64; 2] = [0.9, 0.999];
 const EPSILON: f32 = 1e-8;
+
+/// What is the same for all values in one step.
+pub(super) struct Numbers {
+    size: f32,
+    root: f32,
+    take: f32,
+    keep: f32,
+    add: f32,
+    weight_decay: f32,
+}
+
+impl Numbers {
+    pub(super) fn of(step: Step) -> Self {
+        let Step { number, rate, weight_decay } = step;
+        let correction = BETA.map(|beta| 1.0 - beta.powf(number as f64));
+        Self {
+            size: (rate / correction[0]) as f32,
+            root: correction[1].sqrt() as f32,
+            take: (1.0 - BETA[0]) as f32,
+            keep: BETA[1] as f32,
+            add: (1.0 - BETA[1]) as f32,
+            weight_decay: weight_decay as f32,
+        }
+    }
+
+    /// The rule as a GPU takes it.
+    pub(super) fn rule(self) -> Rule {
+        let Self { size, root, take, keep, add, weight_decay } = self;
+        Rule::Adam { size, root, take, keep, add, epsilon: EPSILON, weight_decay }
+    }
+}
 
 /// Adam (Kingma and Ba 2014, Algorithm 1), in the order of operations of
 /// `torch.optim.Adam`, with an L2 penalty in the gradient.
@@ -21,13 +53,7 @@ pub(super) fn update(
     square: &mut [f32],
     step: Step,
 ) -> bool {
-    let Step { number, rate, weight_decay } = step;
-    let correction = BETA.map(|beta| 1.0 - beta.powf(number as f64));
-    let size = (rate / correction[0]) as f32;
-    let root = correction[1].sqrt() as f32;
-    let (take, keep, add) =
-        ((1.0 - BETA[0]) as f32, BETA[1] as f32, (1.0 - BETA[1]) as f32);
-    let weight_decay = weight_decay as f32;
+    let Numbers { size, root, take, keep, add, weight_decay } = Numbers::of(step);
     (parameter.par_chunks_mut(CHUNK))
         .zip(gradient.par_chunks(CHUNK))
         .zip(mean.par_chunks_mut(CHUNK))

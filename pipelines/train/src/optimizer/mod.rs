@@ -1,9 +1,12 @@
 //! Rules of update, with a state that is written and read.
 
 mod adam;
+mod at_once;
+mod finite;
 #[cfg(test)]
 mod fixture;
 mod in_place;
+mod moment;
 mod sgd;
 
 use std::collections::BTreeMap;
@@ -11,9 +14,11 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail, ensure};
 use artifact::Values;
 use candle_core::{Tensor, Var};
-use ops::Gradients;
+use ops::{Gradients, Later};
 
 use crate::args::{Algorithm, Recipe};
+pub(crate) use finite::Finite;
+use moment::Moment;
 
 /// Parameters that one thread updates at a time.
 const CHUNK: usize = 1 << 14;
@@ -34,18 +39,26 @@ pub(crate) struct Optimizer {
     recipe: Recipe,
     step: u64,
     /// For each parameter, one buffer for each of [`Self::buffers`].
-    state: BTreeMap<String, Vec<Vec<f32>>>,
+    state: BTreeMap<String, Vec<Moment>>,
 }
 
 impl Optimizer {
     /// A rule that has not seen any gradient.
-    pub(crate) fn new(recipe: Recipe, parameters: &BTreeMap<String, Var>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// If a GPU has no memory for its state.
+    pub(crate) fn new(
+        recipe: Recipe,
+        parameters: &BTreeMap<String, Var>,
+    ) -> candle_core::Result<Self> {
         let mut optimizer = Self { recipe, step: 0, state: BTreeMap::new() };
-        let buffers = optimizer.buffers().len();
-        let zeros = |var: &Var| vec![vec![0.0; var.elem_count()]; buffers];
-        optimizer.state =
-            parameters.iter().map(|(name, var)| (name.clone(), zeros(var))).collect();
-        optimizer
+        for (name, var) in parameters {
+            let zeros = optimizer.buffers().iter().map(|_| Moment::zeros(var));
+            let zeros = zeros.collect::<candle_core::Result<_>>()?;
+            optimizer.state.insert(name.clone(), zeros);
+        }
+        Ok(optimizer)
     }
 
     /// Goes on from the state that [`Self::lend`] lent after `step` steps.
@@ -59,7 +72,7 @@ impl Optimizer {
         step: u64,
         tensors: &BTreeMap<String, Tensor>,
     ) -> anyhow::Result<Self> {
-        let mut optimizer = Self::new(recipe, parameters);
+        let mut optimizer = Self::new(recipe, parameters)?;
         optimizer.step = step;
         let mut used = 0;
         let buffers = optimizer.buffers();
@@ -74,7 +87,7 @@ impl Optimizer {
                     found == expected,
                     "`{key}` has the shape {found:?}, its parameter {expected:?}",
                 );
-                *values = tensor.flatten_all()?.to_vec1()?;
+                *values = Moment::read(tensor, &parameters[name])?;
                 used += 1;
             }
         }
@@ -92,10 +105,7 @@ impl Optimizer {
 
     /// The rule's name.
     pub(crate) fn algorithm(&self) -> &'static str {
-        match self.recipe.optimizer {
-            Algorithm::Adam => "adam",
-            Algorithm::Sgd => "sgd",
-        }
+        self.recipe.optimizer.name()
     }
 
     /// Steps taken, over all rounds.
@@ -105,54 +115,66 @@ impl Optimizer {
 
     /// Adds the state to what is written, as `BUFFER.PARAMETER` of PyTorch's names behind
     /// `prefix`. It is lent: Adam's is twice as large as the parameters.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be copied from a GPU.
     pub(crate) fn lend<'a>(
         &'a self,
         parameters: &'a BTreeMap<String, Var>,
         prefix: &str,
         values: &mut Values<'a>,
-    ) {
+    ) -> candle_core::Result<()> {
         for (name, state) in &self.state {
-            for (buffer, moments) in self.buffers().iter().zip(state) {
+            for (buffer, moment) in self.buffers().iter().zip(state) {
                 let name_of_buffer = format!("{prefix}{buffer}.{name}");
-                values.insert(name_of_buffer, parameters[name].dims(), moments);
+                moment.lend(name_of_buffer, &parameters[name], values)?;
             }
         }
+        Ok(())
     }
 
-    /// Takes one step along the gradients; parameters without one stay.
+    /// Takes one step along the gradients, or has a GPU take it; parameters without one stay.
+    /// Whether they stay finite is told later.
     ///
     /// # Errors
     ///
-    /// If a parameter does not stay finite; it is named.
+    /// If gradients or parameters cannot be read.
     pub(crate) fn update(
         &mut self,
         parameters: &BTreeMap<String, Var>,
         gradients: &Gradients,
         rate: f64,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Finite> {
         self.step += 1;
         let Recipe { weight_decay, optimizer, .. } = self.recipe;
         let momentum = self.recipe.momentum();
         let step = Step { number: self.step, rate, weight_decay };
+        if parameters.values().any(|var| !var.device().is_cpu()) {
+            let (recipe, state) = (&self.recipe, &self.state);
+            return Ok(at_once::update(recipe, step, parameters, gradients, state)?);
+        }
+        let (mut names, mut flags) = (Vec::new(), Vec::new());
         for (name, var) in parameters {
             let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
             let state = self.state.get_mut(name).context("a parameter came later")?;
             let mut finite = true;
             let rule = |parameter: &mut [f32], gradient: &[f32]| {
                 finite = match (optimizer, state.as_mut_slice()) {
-                    (Algorithm::Adam, [mean, square]) => {
+                    (Algorithm::Adam, [Moment::Here(mean), Moment::Here(square)]) => {
                         adam::update(parameter, gradient, mean, square, step)
                     }
-                    (Algorithm::Sgd, [buffer]) => sgd::update_with_momentum(
+                    (Algorithm::Sgd, [Moment::Here(buffer)]) => sgd::update_with_momentum(
                         parameter, gradient, buffer, momentum, step,
                     ),
                     _ => sgd::update(parameter, gradient, step),
                 };
             };
             in_place::change(var, gradient, rule)?;
-            ensure!(finite, "the parameter `{name}` did not stay finite");
+            names.push(name.clone());
+            flags.push(f32::from(!finite));
         }
-        Ok(())
+        Ok(Finite { names, later: Later::from(flags) })
     }
 
     /// What is kept for each parameter, by PyTorch's names.
@@ -210,7 +232,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("optimizer.safetensors");
         let mut values = Values::default();
-        optimizer.lend(parameters, "", &mut values);
+        optimizer.lend(parameters, "", &mut values).unwrap();
         let (algorithm, step) = (optimizer.algorithm().into(), optimizer.step());
         let state = OptimizerState { algorithm, step, epoch: 1, learning_rate: 0.1 };
         state.write(&path, &values, None).unwrap();
@@ -219,18 +241,19 @@ mod tests {
 
     /// One step on the loss Σθ².
     fn step(optimizer: &mut Optimizer, parameters: &BTreeMap<String, Var>) {
-        optimizer.update(parameters, &gradients(parameters, 2.0), 0.1).unwrap();
+        let finite = optimizer.update(parameters, &gradients(parameters, 2.0), 0.1);
+        finite.unwrap().check().unwrap();
     }
 
     #[test]
     fn a_restored_state_goes_on_as_if_nothing_had_happened() {
         for algorithm in [Algorithm::Adam, Algorithm::Sgd] {
             let (through, halted) = (parameters(), parameters());
-            let mut optimizer = Optimizer::new(recipe(algorithm), &through);
+            let mut optimizer = Optimizer::new(recipe(algorithm), &through).unwrap();
             step(&mut optimizer, &through);
             step(&mut optimizer, &through);
 
-            let mut first = Optimizer::new(recipe(algorithm), &halted);
+            let mut first = Optimizer::new(recipe(algorithm), &halted).unwrap();
             step(&mut first, &halted);
             let tensors = written(&first, &halted);
             let mut second =
@@ -247,8 +270,8 @@ mod tests {
     #[test]
     fn a_state_of_another_rule_or_network_is_refused() {
         let parameters = parameters();
-        let tensors =
-            written(&Optimizer::new(recipe(Algorithm::Adam), &parameters), &parameters);
+        let optimizer = Optimizer::new(recipe(Algorithm::Adam), &parameters).unwrap();
+        let tensors = written(&optimizer, &parameters);
         let restore = |algorithm, tensors| {
             Optimizer::restore(recipe(algorithm), &parameters, 1, tensors).err().unwrap()
         };
@@ -264,9 +287,10 @@ mod tests {
     #[test]
     fn a_parameter_that_is_no_number_any_more_is_named() {
         let parameters = parameters();
-        let mut optimizer = Optimizer::new(recipe(Algorithm::Sgd), &parameters);
+        let mut optimizer = Optimizer::new(recipe(Algorithm::Sgd), &parameters).unwrap();
         let gradients = gradients(&parameters, 1e30);
-        let error = optimizer.update(&parameters, &gradients, 1e30).unwrap_err();
+        let finite = optimizer.update(&parameters, &gradients, 1e30).unwrap();
+        let error = finite.check().unwrap_err();
         assert!(error.to_string().contains("layer.weight"), "{error}");
     }
 }
