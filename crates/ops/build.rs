@@ -8,11 +8,13 @@ use std::{
 };
 
 /// The kernels, by their operators.
-const KERNELS: [&str; 4] = ["batch_norm", "conv", "map", "optimizer"];
+const KERNELS: [&str; 8] =
+    ["batch_norm", "conv", "dropout", "loss", "map", "normalize", "optimizer", "pool"];
 
 fn main() {
-    println!("cargo::rerun-if-changed=src/cuda/kernel.cuh");
-    println!("cargo::rerun-if-changed=src/cuda/pack.cuh");
+    for header in ["kernel", "pack", "rows"] {
+        println!("cargo::rerun-if-changed=src/cuda/{header}.cuh");
+    }
     if env::var_os("CARGO_FEATURE_CUDA").is_none() {
         return;
     }

@@ -1,4 +1,4 @@
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use ops::bits;
 use rayon::prelude::*;
 
@@ -65,7 +65,7 @@ pub fn compose(
     }
 }
 
-/// [`compose`] of each image of a batch.
+/// [`compose`] of each image of a batch, on its way to `device`.
 ///
 /// # Shapes
 ///
@@ -84,18 +84,22 @@ pub fn compose_batch(
     directions: &[Direction<'_>],
     maps: &[Vec<f32>],
     epsilon: [f32; 3],
+    device: &Device,
 ) -> Result<Tensor> {
     let (batch, channels, height, width) = x.dims4()?;
     assert_eq!(directions.len(), batch, "not a direction for each image");
     assert_eq!(maps.len(), batch, "not a map for each image");
     let length = channels * height * width;
     let pixels = ops::host(x)?;
-    let mut perturbed = vec![0f32; pixels.len()];
-    (pixels.par_chunks_exact(length))
-        .zip(perturbed.par_chunks_exact_mut(length))
-        .zip(directions.par_iter().zip(maps))
-        .for_each(|((x, out), (&direction, map))| compose(x, direction, map, epsilon, out));
-    Ok(Tensor::from_vec(perturbed, x.shape(), x.device())?)
+    let perturbed = ops::upload(x.shape(), device, |perturbed| {
+        (pixels.par_chunks_exact(length))
+            .zip(perturbed.par_chunks_exact_mut(length))
+            .zip(directions.par_iter().zip(maps))
+            .for_each(|((x, out), (&direction, map))| {
+                compose(x, direction, map, epsilon, out);
+            });
+    })?;
+    Ok(perturbed.tensor()?)
 }
 
 fn push(
@@ -118,8 +122,6 @@ fn push(
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
 
     /// Two pixels of three channels.
@@ -155,7 +157,7 @@ mod tests {
         let x = Tensor::from_vec([X, X].concat(), (2, 3, 1, 2), &Device::Cpu)?;
         let directions = [Direction::Signs(&[0b11_1111]), Direction::Delta(&[-1.0; 6])];
         let maps = [vec![1.0, 0.0], vec![0.0, 0.5]];
-        let found = compose_batch(&x, &directions, &maps, [0.25; 3])?;
+        let found = compose_batch(&x, &directions, &maps, [0.25; 3], &Device::Cpu)?;
         let expected: Vec<f32> = directions
             .into_iter()
             .zip(&maps)

@@ -1,4 +1,3 @@
-use candle_core::Tensor;
 use models::Mode;
 use ops::Node;
 
@@ -46,17 +45,16 @@ impl Explainer for AblationCam {
         let all: Vec<usize> = (0..target.len() * channels).collect();
         let mut weights = Vec::with_capacity(all.len());
         for ablated in all.chunks(self.at_a_time) {
-            let mut values = Vec::with_capacity(ablated.len() * size);
-            for &i in ablated {
-                let (image, channel) = (i / channels, i % channels);
-                let first = values.len() + channel * area;
-                values.extend_from_slice(&at.activation[image * size..][..size]);
-                values[first..first + area].fill(0.0);
-            }
             let shape = (ablated.len(), channels, height, width);
-            let values = Tensor::from_vec(values, shape, subject.activation().device())?;
-            let logits =
-                subject.network.head(&Node::from(&values), subject.tap, Mode::Eval)?;
+            let values = ops::upload(shape, subject.activation().device(), |values| {
+                for (&i, out) in ablated.iter().zip(values.chunks_exact_mut(size)) {
+                    let (image, channel) = (i / channels, i % channels);
+                    out.copy_from_slice(&at.activation[image * size..][..size]);
+                    out[channel * area..][..area].fill(0.0);
+                }
+            })?;
+            let values = Node::from(&values.tensor()?);
+            let logits = subject.network.head(&values, subject.tap, Mode::Eval)?;
             let logits = ops::host(logits.tensor())?;
             weights.extend(ablated.iter().enumerate().map(|(row, &i)| {
                 let image = i / channels;

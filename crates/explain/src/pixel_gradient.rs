@@ -1,6 +1,5 @@
 //! Gradients by the pixels, at one or many points for each image.
 
-use candle_core::Tensor;
 use models::Mode;
 use ops::Node;
 
@@ -28,12 +27,13 @@ pub(crate) fn summed(
     let mut sums = vec![0f64; batch * size];
     let all: Vec<usize> = (0..batch * count).collect();
     for points in all.chunks(at_a_time) {
-        let mut values = vec![0f32; points.len() * size];
-        for (&i, out) in points.iter().zip(values.chunks_exact_mut(size)) {
-            point(i / batch, &pixels[i % batch * size..][..size], out);
-        }
         let shape = (points.len(), colours, rows, columns);
-        let values = Tensor::from_vec(values, shape, subject.pixels().device())?;
+        let values = ops::upload(shape, subject.pixels().device(), |values| {
+            for (&i, out) in points.iter().zip(values.chunks_exact_mut(size)) {
+                point(i / batch, &pixels[i % batch * size..][..size], out);
+            }
+        })?;
+        let values = values.tensor()?;
         let targets: Vec<i64> = points.iter().map(|&i| target[i % batch]).collect();
         let logits = subject.network.forward(&Node::variable(&values), Mode::Eval)?;
         let gradients = logits.backward(&one_hot(subject, &targets)?)?;

@@ -1,4 +1,3 @@
-use candle_core::Tensor;
 use models::Mode;
 use ops::{Node, softmax::softmax};
 use rayon::prelude::*;
@@ -49,18 +48,19 @@ impl Explainer for ScoreCam {
         let all: Vec<usize> = (0..target.len() * channels).collect();
         let mut scores = Vec::with_capacity(all.len());
         for masked in all.chunks(self.at_a_time) {
-            let mut values = vec![0f32; masked.len() * size];
-            values.par_chunks_exact_mut(size).zip(masked).for_each(|(out, &i)| {
-                let channel = &at.activation[i * area..][..area];
-                let mask = mask(channel, (height, width), (rows, columns));
-                let x = &pixels[i / channels * size..][..size];
-                for (i, (out, x)) in out.iter_mut().zip(x).enumerate() {
-                    *out = x * mask[i % mask.len()];
-                }
-            });
             let shape = (masked.len(), colours, rows, columns);
-            let values = Tensor::from_vec(values, shape, subject.pixels().device())?;
-            let logits = subject.network.forward(&Node::from(&values), Mode::Eval)?;
+            let values = ops::upload(shape, subject.pixels().device(), |values| {
+                values.par_chunks_exact_mut(size).zip(masked).for_each(|(out, &i)| {
+                    let channel = &at.activation[i * area..][..area];
+                    let mask = mask(channel, (height, width), (rows, columns));
+                    let x = &pixels[i / channels * size..][..size];
+                    for (i, (out, x)) in out.iter_mut().zip(x).enumerate() {
+                        *out = x * mask[i % mask.len()];
+                    }
+                });
+            })?;
+            let values = Node::from(&values.tensor()?);
+            let logits = subject.network.forward(&values, Mode::Eval)?;
             let logits = ops::host(logits.tensor())?;
             let of = |(z, &i): (&[f32], &usize)| z[target[i / channels] as usize];
             scores.extend(logits.chunks_exact(classes).zip(masked).map(of));

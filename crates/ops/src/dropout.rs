@@ -1,5 +1,8 @@
 //! Dropout with a mask that depends on nothing but the seed.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use candle_core::{Result, Tensor, bail};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -53,8 +56,8 @@ pub fn dropout(x: &Node, p: f32, seed: u64) -> Result<Node> {
         return Ok(x.clone());
     }
     let operator = Dropout { p, seed };
-    let y = operator.apply(&storage::read(&x.dense()?)?);
-    Ok(Node::of(storage::tensor(y, x.shape())?, &[x], operator))
+    let y = operator.apply(&x.dense()?)?;
+    Ok(Node::of(y, &[x], operator))
 }
 
 #[derive(Debug)]
@@ -64,27 +67,32 @@ struct Dropout {
 }
 
 impl Dropout {
-    fn apply(&self, x: &[f32]) -> Vec<f32> {
+    fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let scale = 1.0 / (1.0 - self.p);
         // a 32-bit number lies below this with probability p
         let dropped = (f64::from(self.p) * 2f64.powi(32)) as u32;
-        map::pieces(x.len(), CHUNK, |i, y| {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return cuda::apply(x, self.seed, dropped, scale);
+        }
+        let values = storage::read(x)?;
+        let y = map::pieces(values.len(), CHUNK, |i, y| {
             let mut random = ChaCha8Rng::seed_from_u64(self.seed);
             random.set_stream(i as u64);
-            for (y, x) in y.iter_mut().zip(&x[i * CHUNK..]) {
+            for (y, x) in y.iter_mut().zip(&values[i * CHUNK..]) {
                 let keep = u8::from(random.next_u32() >= dropped);
                 // a product: there is no branch to predict, and NaN is not dropped
                 *y = x * (scale * f32::from(keep));
             }
-        })
+        });
+        storage::tensor(y, x.shape())
     }
 }
 
 impl Operator for Dropout {
     fn backward(&self, dy: &Tensor, way: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         way.expect_all_rows("dropout")?;
-        let dx = self.apply(&storage::read(dy)?);
-        Ok(vec![Some(storage::tensor(dx, dy.shape())?)])
+        Ok(vec![Some(self.apply(dy)?)])
     }
 }
 

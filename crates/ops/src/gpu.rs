@@ -36,10 +36,9 @@ pub fn gpu(precision: Precision) -> Result<Device> {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn host(tensor: &Tensor) -> Result<Vec<f32>> {
-    let values = row_major(tensor)?.flatten_all()?;
     #[cfg(feature = "cuda")]
-    if values.device().is_cuda() {
-        return crate::map::cuda::cast(&values, candle_core::DType::F32)?.to_vec1();
+    if tensor.device().is_cuda() {
+        return crate::later(tensor)?.values();
     }
-    values.to_vec1()
+    row_major(tensor)?.flatten_all()?.to_vec1()
 }

@@ -1,5 +1,8 @@
 //! Losses of logits, one value per sample, for the caller to weight.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use candle_core::{Result, Tensor, bail};
 
 use crate::{
@@ -47,6 +50,11 @@ pub fn cross_entropy(logits: &Node, target: &[i64]) -> Result<Node> {
     };
     let labels = target.iter().enumerate().map(label).collect::<Result<Vec<_>>>()?;
     let z = logits.dense()?;
+    #[cfg(feature = "cuda")]
+    if z.device().is_cuda() {
+        let (losses, operator) = cuda::cross_entropy(z, &labels)?;
+        return Ok(Node::of(losses, &[logits], operator));
+    }
     let losses = {
         let values = storage::read(&z)?;
         let rows = values.chunks(classes).zip(&labels);
@@ -91,6 +99,11 @@ pub fn bce_with_logits(logits: &Node, targets: &Tensor) -> Result<Node> {
         bail!("bce_with_logits: expected targets of shape {expected:?}, found {found:?}");
     }
     let (z, targets) = (logits.dense()?, targets.contiguous()?);
+    #[cfg(feature = "cuda")]
+    if z.device().is_cuda() {
+        let (losses, operator) = cuda::binary(z, &targets)?;
+        return Ok(Node::of(losses, &[logits], operator));
+    }
     let losses = {
         let (z, t) = (storage::read(&z)?, storage::read(&targets)?);
         let loss = |(z, t): (&[f32], &[f32])| {

@@ -1,5 +1,8 @@
 //! The first layer of every model: pixels to the numbers it was trained on.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use candle_core::{Result, Tensor, bail};
 
 use crate::{
@@ -40,6 +43,11 @@ pub fn normalize(x: &Node, mean: &[f32; 3], std: &[f32; 3]) -> Result<Node> {
     if !std.iter().all(|s| s.is_finite() && *s > 0.0) {
         bail!("normalize: expected positive standard deviations, found {std:?}");
     }
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        let y = cuda::forward(x, mean, std)?;
+        return Ok(Node::of(y, &[x], Normalize { std: *std }));
+    }
     let values = x.dense()?;
     let values = storage::read(&values)?;
     let y =
@@ -54,6 +62,10 @@ struct Normalize {
 
 impl Operator for Normalize {
     fn backward(&self, dy: &Tensor, _: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
+        #[cfg(feature = "cuda")]
+        if dy.device().is_cuda() {
+            return Ok(vec![Some(cuda::backward(dy, &self.std)?)]);
+        }
         let dx =
             map::per_channel([&storage::read(dy)?], [&self.std], move |[d], [std]| d / std);
         Ok(vec![Some(storage::tensor(dx, dy.shape())?)])

@@ -52,13 +52,15 @@ pub fn pixels(
 ) -> candle_core::Result<Tensor> {
     let size = 3 * height * width;
     assert!(images.iter().all(|image| image.len() == size), "images of the size");
-    let mut pixels = vec![0f32; images.len() * size];
-    pixels.par_chunks_mut(size).zip(images).for_each(|(pixels, image)| {
-        for (pixel, &byte) in pixels.iter_mut().zip(*image) {
-            *pixel = f32::from(byte) / 255.0;
-        }
-    });
-    Tensor::from_vec(pixels, (images.len(), 3, height, width), device)
+    let shape = (images.len(), 3, height, width);
+    let pixels = ops::upload(shape, device, |pixels| {
+        pixels.par_chunks_mut(size).zip(images).for_each(|(pixels, image)| {
+            for (pixel, &byte) in pixels.iter_mut().zip(*image) {
+                *pixel = f32::from(byte) / 255.0;
+            }
+        });
+    })?;
+    pixels.tensor()
 }
 
 #[cfg(test)]

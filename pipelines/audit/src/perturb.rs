@@ -89,7 +89,7 @@ impl Audit<'_> {
         let directions: Vec<_> =
             signs.iter().map(|signs| Direction::Signs(signs)).collect();
         let x = performer::image_batch(self.pack, &correct.rows, &Device::Cpu)?;
-        let perturbed = attack::compose_batch(&x, &directions, &maps, self.step)?;
-        Ok(perturbed.to_device(self.network.device())?)
+        let device = self.network.device();
+        Ok(attack::compose_batch(&x, &directions, &maps, self.step, device)?)
     }
 }

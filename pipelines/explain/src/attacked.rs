@@ -90,8 +90,13 @@ impl Attacked {
         images.iter().map(|&i| self.clean.target[self.joined[i].clean]).collect()
     }
 
-    /// These images under attack, Eq. (1); `[B, 3, H, W]` on the CPU.
-    pub(crate) fn images(&self, pack: &Pack, images: &[usize]) -> anyhow::Result<Tensor> {
+    /// These images under attack, Eq. (1); `[B, 3, H, W]`.
+    pub(crate) fn images(
+        &self,
+        pack: &Pack,
+        images: &[usize],
+        device: &Device,
+    ) -> anyhow::Result<Tensor> {
         let size = (pack.height(), pack.width());
         let rows = || images.iter().map(|&image| &self.joined[image]);
         let directions: Vec<_> = rows()
@@ -108,12 +113,12 @@ impl Attacked {
         };
         let maps: Vec<Vec<f32>> = maps.par_iter().map(protection).collect();
         let x = performer::image_batch(pack, &self.rows(images), &Device::Cpu)?;
-        Ok(attack::compose_batch(&x, &directions, &maps, self.step)?)
+        Ok(attack::compose_batch(&x, &directions, &maps, self.step, device)?)
     }
 
     /// One of these images under attack as it is drawn, u8 `[3, H, W]`.
     pub(crate) fn bytes(&self, pack: &Pack, image: usize) -> anyhow::Result<Vec<u8>> {
-        let pixels: Vec<f32> = self.images(pack, &[image])?.flatten_all()?.to_vec1()?;
+        let pixels = ops::host(&self.images(pack, &[image], &Device::Cpu)?)?;
         Ok(pixels.iter().map(|v| (v * 255.0).round() as u8).collect())
     }
 }

@@ -78,8 +78,7 @@ impl Job<'_> {
     /// class that the clean map is of.
     pub(crate) fn attacked(&self, attacked: &Attacked, target: TargetKind) -> Result<Rows> {
         self.each(attacked.len(), attacked.map_size(), |images| {
-            let pixels = attacked.images(self.pack, images)?;
-            let pixels = pixels.to_device(self.network.device())?;
+            let pixels = attacked.images(self.pack, images, self.network.device())?;
             let labels = |_: &[f32]| attacked.targets(images);
             let explanation = self.subject(&pixels)?.predict_and_explain(
                 self.explainer,

@@ -5,8 +5,8 @@
 // the pixels, blockIdx.y tiles of the channels.
 
 #include "pack.cuh"
+#include "rows.cuh"
 
-#define THREADS 256
 // Pixels that a thread of a pass over memory has.
 #define PIXELS 4
 // Values whose sum is taken in f32, which would lose digits over more.
@@ -19,25 +19,6 @@ template <int V> static __device__ __forceinline__ unsigned first_channel() {
 // One rounding, and the same one on the way back.
 static __device__ __forceinline__ float normalized(float x, float mean, float scale, float shift) {
     return __fmaf_rn(x - mean, scale, shift);
-}
-
-// The sums of both halves of `sums` over the rows of a block: in its first row.
-template <int N> static __device__ void sum_rows(double (&sums)[N]) {
-    __shared__ double tile[N][THREADS];
-    unsigned at = threadIdx.y * blockDim.x + threadIdx.x;
-#pragma unroll
-    for (int k = 0; k < N; k++) tile[k][at] = sums[k];
-    __syncthreads();
-    for (unsigned rows = blockDim.y; rows > 1;) {
-        unsigned half = (rows + 1) / 2;
-        if (threadIdx.y + half < rows)
-#pragma unroll
-            for (int k = 0; k < N; k++) tile[k][at] += tile[k][at + half * blockDim.x];
-        __syncthreads();
-        rows = half;
-    }
-#pragma unroll
-    for (int k = 0; k < N; k++) sums[k] = tile[k][at];
 }
 
 // Writes both sums of what `add(pixel, u, v)` adds for each of a block's `piece` pixels, as row

@@ -6,7 +6,7 @@ use candle_core::{DType, Result, Tensor};
 
 use super::channel::Pixels;
 use crate::{
-    cuda::{Arg, Grid, Kernel, Source, at, empty, gpu, launch},
+    cuda::{Arg, Grid, Kernel, Source, at, empty, gpu, launch, width},
     map::cuda::suffix,
 };
 
@@ -21,8 +21,6 @@ const VALUES: usize = 8;
 const BLOCKS: usize = 528;
 /// Groups of channels side by side in a block, at most.
 const GROUPS: usize = 64;
-/// Channels of a group, where there are as many.
-const WIDTH: usize = 4;
 /// Channels whose partial sums are added in a block, and threads for each.
 const FINISH: (usize, usize) = (8, 32);
 
@@ -41,10 +39,7 @@ struct Tiles {
 impl Tiles {
     /// Those of kernels with these arguments.
     fn of(shape: Pixels, args: &[Arg]) -> Self {
-        let aligned =
-            |arg: &Arg| !matches!(arg, Arg::Pointer(place) if !place.is_multiple_of(16));
-        let wide = shape.channels.is_multiple_of(WIDTH) && args.iter().all(aligned);
-        let width = if wide { WIDTH } else { 1 };
+        let width = width(shape.channels, args);
         let groups = (shape.channels / width).max(1);
         let count = groups.div_ceil(GROUPS);
         // as even as they can be: few threads have nothing to do

@@ -24,12 +24,24 @@ impl Source {
     };
     pub(crate) const CONV: Self =
         Self { name: "conv", ptx: include_str!(concat!(env!("OUT_DIR"), "/conv.ptx")) };
+    pub(crate) const DROPOUT: Self = Self {
+        name: "dropout",
+        ptx: include_str!(concat!(env!("OUT_DIR"), "/dropout.ptx")),
+    };
+    pub(crate) const LOSS: Self =
+        Self { name: "loss", ptx: include_str!(concat!(env!("OUT_DIR"), "/loss.ptx")) };
     pub(crate) const MAP: Self =
         Self { name: "map", ptx: include_str!(concat!(env!("OUT_DIR"), "/map.ptx")) };
+    pub(crate) const NORMALIZE: Self = Self {
+        name: "normalize",
+        ptx: include_str!(concat!(env!("OUT_DIR"), "/normalize.ptx")),
+    };
     pub(crate) const OPTIMIZER: Self = Self {
         name: "optimizer",
         ptx: include_str!(concat!(env!("OUT_DIR"), "/optimizer.ptx")),
     };
+    pub(crate) const POOL: Self =
+        Self { name: "pool", ptx: include_str!(concat!(env!("OUT_DIR"), "/pool.ptx")) };
 }
 
 /// A kernel: its file, and its name there.

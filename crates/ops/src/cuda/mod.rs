@@ -8,9 +8,11 @@
 mod device;
 mod launch;
 mod memory;
+mod pack;
 
 pub use crate::Precision;
 pub(crate) use device::is_open;
 pub use device::{open, precision};
 pub(crate) use launch::{Arg, Grid, Kernel, Source, launch};
 pub(crate) use memory::{at, empty, empty_like, gpu, laid_out, to_device};
+pub(crate) use pack::width;

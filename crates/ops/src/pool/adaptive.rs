@@ -49,7 +49,13 @@ pub fn adaptive_avg_pool2d(x: &Node, size: (usize, usize)) -> Result<Node> {
     }
     let input = (height, width);
     let operator = Adaptive { batch, channels, input, output: size };
-    let y = operator.forward(&storage::read(&x.dense()?)?);
+    let values = x.dense()?;
+    #[cfg(feature = "cuda")]
+    if values.device().is_cuda() {
+        let y = super::cuda::adaptive(&values, size)?;
+        return Ok(Node::of(y, &[x], operator));
+    }
+    let y = operator.forward(&storage::read(&values)?);
     let y = storage::tensor(y, (batch, channels, size.0, size.1))?;
     Ok(Node::of(y, &[x], operator))
 }
@@ -90,6 +96,10 @@ fn window(i: usize, inputs: usize, outputs: usize) -> Range<usize> {
 impl Operator for Adaptive {
     fn backward(&self, dy: &Tensor, _: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         let Self { channels, input, output, .. } = *self;
+        #[cfg(feature = "cuda")]
+        if dy.device().is_cuda() {
+            return Ok(vec![Some(super::cuda::adaptive_back(dy, input)?)]);
+        }
         let (size, seen) = (input.1 * channels, output.0 * output.1 * channels);
         let batch = dy.dim(0)?;
         let dy = storage::read(dy)?;

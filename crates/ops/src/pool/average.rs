@@ -41,7 +41,13 @@ use crate::{
 /// ```
 pub fn avg_pool2d(x: &Node, pool: Pool2d) -> Result<Node> {
     let operator = AvgPool { windows: Windows::new(x, pool)? };
-    let y = operator.forward(&storage::read(&x.dense()?)?);
+    let values = x.dense()?;
+    #[cfg(feature = "cuda")]
+    if values.device().is_cuda() {
+        let y = super::cuda::average(&values, &operator.windows)?;
+        return Ok(Node::of(y, &[x], operator));
+    }
+    let y = operator.forward(&storage::read(&values)?);
     Ok(Node::of(storage::tensor(y, operator.windows.shape())?, &[x], operator))
 }
 
@@ -64,6 +70,10 @@ impl AvgPool {
 impl Operator for AvgPool {
     fn backward(&self, dy: &Tensor, _: &Way<'_>) -> Result<Vec<Option<Tensor>>> {
         let windows = Windows { batch: dy.dim(0)?, ..self.windows };
+        #[cfg(feature = "cuda")]
+        if dy.device().is_cuda() {
+            return Ok(vec![Some(super::cuda::average_back(dy, &windows)?)]);
+        }
         let (output, inputs) = (windows.output(), windows.rows.size);
         let dy = storage::read(dy)?;
         let dx =

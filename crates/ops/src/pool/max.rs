@@ -42,6 +42,11 @@ use crate::{
 pub fn max_pool2d(x: &Node, pool: Pool2d) -> Result<Node> {
     let windows = Windows::new(x, pool)?;
     let values = x.dense()?;
+    #[cfg(feature = "cuda")]
+    if values.device().is_cuda() {
+        let (y, operator) = super::cuda::max(&values, windows)?;
+        return Ok(Node::of(y, &[x], operator));
+    }
     let (input, outputs) = (windows.input(), windows.rows.outputs);
     let (y, maxima) = {
         let x = storage::read(&values)?;

@@ -2,6 +2,8 @@
 
 mod adaptive;
 mod average;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod max;
 mod window;
 

@@ -73,7 +73,6 @@ pub(super) fn upload(
     fill(&mut memory.as_mut_slice().w()?[..count]);
 
     let copies = copies(&computation)?;
-    context.bind_to_thread().w()?;
     let bytes = count * size_of::<f32>();
     // SAFETY: the context is this thread's, and the stream lives.
     let address = unsafe {
@@ -115,7 +114,6 @@ pub(super) fn download(tensor: &Tensor) -> Result<Download> {
     let mut memory = take(&stream, count)?;
     let Arg::Pointer(address) = at(&values)? else { bail!("a tensor has an address") };
     let target = &mut memory.as_mut_slice().w()?[..count];
-    stream.context().bind_to_thread().w()?;
     // SAFETY: the tensor has as many values, and is freed behind this copy in the order of the
     // stream; the buffer is not read or freed before the event below.
     unsafe { result::memcpy_dtoh_async(target, address, stream.cu_stream()) }.w()?;
@@ -140,9 +138,11 @@ impl Drop for Download {
     }
 }
 
-/// Memory for so many values that no copy reads or writes any more.
+/// Memory for so many values that no copy reads or writes any more; the context is this thread's
+/// from then on.
 fn take(stream: &CudaStream, count: usize) -> Result<PinnedHostSlice<f32>> {
     let least = count.max(SMALL);
+    stream.context().bind_to_thread().w()?;
     {
         let mut buffers = BUFFERS.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |buffer: &Buffer| {
