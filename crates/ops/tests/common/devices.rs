@@ -13,10 +13,6 @@ pub(crate) fn devices() -> impl Iterator<Item = Device> {
 
 #[cfg(feature = "cuda")]
 fn gpu() -> Device {
-    static GPU: std::sync::LazyLock<Device> = std::sync::LazyLock::new(|| {
-        let opened = ops::gpu(ops::Precision::F32);
-        opened
-            .unwrap_or_else(|error| panic!("a build with CUDA is tested on a GPU: {error}"))
-    });
-    GPU.clone()
+    ops::gpu(ops::Precision::F32)
+        .unwrap_or_else(|error| panic!("a build with CUDA is tested on a GPU: {error}"))
 }
