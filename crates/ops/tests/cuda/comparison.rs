@@ -74,7 +74,7 @@ impl Comparison {
         let tolerance = Tolerance::Together(match self.precision {
             Precision::F32 => 5e-3,
             Precision::Tf32 => 0.1,
-            Precision::Bf16 => 0.3,
+            Precision::Bf16 => 0.4,
         });
         self.compare(name, tolerance, rows, activations, parameters, &f);
     }
