@@ -51,7 +51,7 @@ fn alternating(shape: &[usize; 4]) -> Tensor {
     let &[_, channels, height, width] = shape;
     let plane = height * width;
     let sign = |i: usize| {
-        let is_even = (i / (channels * plane) + i % plane) % 2 == 0;
+        let is_even = (i / (channels * plane) + i % plane).is_multiple_of(2);
         if is_even { 1f32 } else { -1.0 }
     };
     let values: Vec<f32> = (0..shape.iter().product()).map(sign).collect();
