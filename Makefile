@@ -241,7 +241,7 @@ $(BIN)/%: Cargo.lock rust-toolchain.toml $(wildcard Cargo.toml .cargo/config.tom
 
 # ---- words ------------------------------------------------------------------
 
-.PHONY: report rounds baseline plan build check check-real test parity study bench bench-explainers bench-scaling clean help FORCE
+.PHONY: report rounds baseline plan build check check-cuda check-real test parity study bench bench-explainers bench-scaling gpu-bundle clean help FORCE
 
 report: $(OUT)/report.html ## the run, its baseline and the report (the default)
 
@@ -266,6 +266,10 @@ test: ## every test that needs nothing beside this folder
 	@# the register kernel of machines without AVX-512, on those with
 	cargo test --release --package ops --features avx2
 
+check-cuda: ## types and lints of the feature cuda, without CUDA
+	NVCC=$(CURDIR)/scripts/nvcc-lean CUDARC_CUDA_VERSION=13000 CUDA_COMPUTE_CAP=90 \
+	  cargo clippy --release --package ops --all-targets --features cuda --target-dir target/check-cuda -- -D warnings
+
 check-real: ## tests on real packs: make check-real DATA=folder of *.tar.zst or unpacked packs
 	scripts/check-real $(DATA)
 
@@ -283,6 +287,9 @@ bench-explainers: ## race pytorch-grad-cam and Captum, method by method; into be
 
 bench-scaling: ## time a sample and memory against sizes and numbers; into benches/results
 	scripts/bench scaling
+
+gpu-bundle: ## all that is run on a machine with a GPU, in one archive; there: gpu-check.sh
+	scripts/gpu-bundle
 
 clean: ## forget this run
 	rm -rf $(OUT)

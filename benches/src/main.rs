@@ -3,16 +3,10 @@
 //!
 //! Each line of the standard input asks for one repetition, and is answered by its seconds.
 
-#![expect(clippy::print_stdout, reason = "the answers are this program's result")]
+mod place;
+mod step;
 
-use std::{
-    fs,
-    hint::black_box,
-    io::{Write, stdin, stdout},
-    num::NonZeroUsize,
-    path::PathBuf,
-    time::Instant,
-};
+use std::{fs, hint::black_box, num::NonZeroUsize, path::PathBuf};
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
@@ -22,8 +16,12 @@ use models::{Arch, Mode, Network, Normalization};
 use ops::{Conv2d, Node};
 use rayon::prelude::*;
 
+use place::Place;
+
 #[derive(Debug, Parser)]
 enum Work {
+    /// A step of training with Adam, on a GPU
+    Step(Whole),
     /// Logits in evaluation mode
     Forward(Whole),
     /// The signs of the gradient of the pixels
@@ -56,6 +54,8 @@ struct Whole {
     batch: usize,
     #[arg(long, default_value_t = 10)]
     classes: usize,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Args, Debug)]
@@ -74,6 +74,8 @@ struct Shape {
     stride: usize,
     #[arg(long)]
     groups: usize,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[global_allocator]
@@ -85,22 +87,23 @@ fn main() -> Result<()> {
 
 fn run() -> Result<()> {
     match Work::parse() {
+        Work::Step(whole) => step::repeat(&whole),
         Work::Forward(whole) => {
             let (network, images) = whole.open()?;
             let images = Node::from(&images);
-            repeat(|| Ok(network.forward(&images, Mode::Eval)?))
+            whole.place.repeat(|| Ok(network.forward(&images, Mode::Eval)?))
         }
         Work::Fgsm(whole) => {
             let (network, images) = whole.open()?;
-            let labels: Vec<i64> =
-                (0..whole.batch).map(|i| (i % whole.classes) as i64).collect();
-            repeat(|| Ok(attack::fgsm(&network, &images, attack::Target::Single(&labels))?))
+            let labels = whole.labels();
+            let target = attack::Target::Single(&labels);
+            whole.place.repeat(|| Ok(attack::fgsm(&network, &images, target)?))
         }
         Work::Explain { whole, explainer } => {
             let (network, images) = whole.open()?;
             let tap = network.resolve_tap(None)?;
             let explainer = explain::by_name(&explainer, None, AT_A_TIME)?;
-            repeat(|| {
+            whole.place.repeat(|| {
                 let explainer = explainer.as_ref();
                 let found = explain::explain(
                     &network,
@@ -118,13 +121,13 @@ fn run() -> Result<()> {
         Work::Conv(shape) => {
             let (x, w, conv) = shape.open()?;
             let (x, w) = (Node::from(&x), Node::from(&w));
-            repeat(|| Ok(ops::conv2d(&x, &w, None, conv)?))
+            shape.place.repeat(|| Ok(ops::conv2d(&x, &w, None, conv)?))
         }
         Work::ConvBackward(shape) => {
             let (x, w, conv) = shape.open()?;
             let y = ops::conv2d(&Node::variable(&x), &Node::variable(&w), None, conv)?;
             let dy = y.tensor().clone();
-            repeat(|| Ok(y.clone().backward(&dy)?))
+            shape.place.repeat(|| Ok(y.clone().backward(&dy)?))
         }
         Work::Decode { folder } => {
             let mut files = Vec::new();
@@ -133,7 +136,7 @@ fn run() -> Result<()> {
                     files.push(file?.path());
                 }
             }
-            repeat(|| {
+            Place::default().repeat(|| {
                 files.par_iter().try_for_each(|file| {
                     black_box(image::open(file)?.into_rgb8());
                     Ok(())
@@ -143,32 +146,26 @@ fn run() -> Result<()> {
     }
 }
 
-/// One repetition a line, after one to warm up.
-fn repeat<R>(mut work: impl FnMut() -> Result<R>) -> Result<()> {
-    work()?;
-    for line in stdin().lines() {
-        line?;
-        let start = Instant::now();
-        work()?;
-        println!("{}", start.elapsed().as_secs_f64());
-        stdout().flush()?;
-    }
-    Ok(())
-}
-
 fn random(shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::rand(0f32, 1.0, shape, &Device::Cpu)?)
 }
 
 impl Whole {
     fn open(&self) -> Result<(Network, Tensor)> {
+        let device = self.place.open()?;
         let network = Network::new(self.arch, self.classes, Normalization::IMAGENET, 0)?;
-        Ok((network, random(&[self.batch, 3, self.size, self.size])?))
+        let images = random(&[self.batch, 3, self.size, self.size])?;
+        Ok((network.to_device(&device)?, images.to_device(&device)?))
+    }
+
+    fn labels(&self) -> Vec<i64> {
+        (0..self.batch).map(|i| (i % self.classes) as i64).collect()
     }
 }
 
 impl Shape {
     fn open(&self) -> Result<(Tensor, Tensor, Conv2d)> {
+        let device = self.place.open()?;
         let padding = (self.kernel - 1) / 2;
         let conv = Conv2d {
             stride: (self.stride, self.stride),
@@ -178,9 +175,9 @@ impl Shape {
         };
         // with the channels last, as every operator leaves its result
         let x = random(&[self.batch, self.size, self.size, self.channels])?;
-        let x = x.permute((0, 3, 1, 2))?;
+        let x = x.to_device(&device)?.permute((0, 3, 1, 2))?;
         let inputs = self.channels / self.groups;
         let w = random(&[self.outputs, inputs, self.kernel, self.kernel])?;
-        Ok((x, w, conv))
+        Ok((x, w.to_device(&device)?, conv))
     }
 }

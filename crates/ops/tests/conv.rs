@@ -1,8 +1,13 @@
-//! Convolution against its definition, summed in f64 with plain loops.
+//! Convolution against its definition, summed in f64 with plain loops; on every device, but for
+//! what the CPU alone promises.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[path = "common/devices.rs"]
+mod devices;
+
 use candle_core::{Device, Result, Tensor, Var};
+use devices::devices;
 use ops::{Conv2d, Gradients, Node, conv2d};
 
 /// Numbers in [-1, 1) that differ from each other, from a linear congruence.
@@ -115,17 +120,17 @@ impl Case {
     }
 
     /// Result and gradients from the operator.
-    fn found(&self) -> Result<Four> {
+    fn found(&self, device: &Device) -> Result<Four> {
         let [x, w, b, g] = self.inputs();
-        let x = Var::from_vec(x, &self.x, &Device::Cpu)?;
-        let w = Var::from_vec(w, &self.weights(), &Device::Cpu)?;
-        let b = Var::from_vec(b, self.w[0], &Device::Cpu)?;
-        let g = Tensor::from_vec(g, &self.result(), &Device::Cpu)?;
+        let x = Var::from_vec(x, &self.x, device)?;
+        let w = Var::from_vec(w, &self.weights(), device)?;
+        let b = Var::from_vec(b, self.w[0], device)?;
+        let g = Tensor::from_vec(g, &self.result(), device)?;
         let bias = Node::from(&b);
         let y = conv2d(&Node::from(&x), &Node::from(&w), Some(&bias), self.conv)?;
         let grads = y.clone().backward(&g)?;
-        let grad = |v: &Var| grads.get(v).unwrap().flatten_all()?.to_vec1::<f32>();
-        Ok([y.flatten_all()?.to_vec1()?, grad(&x)?, grad(&w)?, grad(&b)?])
+        let grad = |v: &Var| ops::host(grads.get(v).unwrap());
+        Ok([ops::host(&y)?, grad(&x)?, grad(&w)?, grad(&b)?])
     }
 }
 
@@ -202,9 +207,14 @@ fn cases() -> Vec<Case> {
 #[test]
 fn results_and_gradients_are_those_of_the_definition() -> Result<()> {
     for case in cases() {
-        let (found, expected) = (case.found()?, case.expected());
-        for (i, what) in ["y", "dx", "dw", "db"].into_iter().enumerate() {
-            assert_close(&found[i], &expected[i], 2e-6, &format!("{what} of {case:?}"));
+        let expected = case.expected();
+        for device in devices() {
+            let found = case.found(&device)?;
+            let tolerance = if device.is_cpu() { 2e-6 } else { 1e-5 };
+            for (i, what) in ["y", "dx", "dw", "db"].into_iter().enumerate() {
+                let what = format!("{what} of {case:?} on {:?}", device.location());
+                assert_close(&found[i], &expected[i], tolerance, &what);
+            }
         }
     }
     Ok(())
@@ -244,7 +254,7 @@ fn the_result_of_an_image_does_not_depend_on_its_batch() -> Result<()> {
 fn nothing_depends_on_the_number_of_threads() -> Result<()> {
     let on = |threads: usize, case: &Case| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| case.found())
+        pool.install(|| case.found(&Device::Cpu))
     };
     for case in cases() {
         let one = on(1, &case)?;
@@ -258,12 +268,12 @@ fn nothing_depends_on_the_number_of_threads() -> Result<()> {
 #[test]
 fn gradients_are_the_central_differences() -> Result<()> {
     // The loss is linear in each argument, so the difference has no error but rounding.
-    let loss = |case: &Case, [x, w, b, g]: &Four| -> Result<f32> {
-        let x = Node::from(&Tensor::from_slice(x, &case.x, &Device::Cpu)?);
-        let w = Node::from(&Tensor::from_slice(w, &case.weights(), &Device::Cpu)?);
-        let b = Node::from(&Tensor::from_slice(b, case.w[0], &Device::Cpu)?);
-        let g = Tensor::from_slice(g, &case.result(), &Device::Cpu)?;
-        (conv2d(&x, &w, Some(&b), case.conv)?.tensor() * g)?.sum_all()?.to_scalar()
+    let loss = |case: &Case, [x, w, b, g]: &Four, device: &Device| -> Result<f32> {
+        let x = Node::from(&Tensor::from_slice(x, &case.x, device)?);
+        let w = Node::from(&Tensor::from_slice(w, &case.weights(), device)?);
+        let b = Node::from(&Tensor::from_slice(b, case.w[0], device)?);
+        let y = ops::host(conv2d(&x, &w, Some(&b), case.conv)?.tensor())?;
+        Ok(y.iter().zip(g).map(|(y, g)| y * g).sum())
     };
     let small = [
         Case::new([2, 3, 5, 4], [4, 3, 3], (1, 1), (1, 1)),
@@ -271,14 +281,17 @@ fn gradients_are_the_central_differences() -> Result<()> {
         Case::new([2, 3, 6, 5], [3, 3, 3], (2, 2), (1, 1)).grouped(3),
         Case::new([2, 3, 4, 4], [5, 1, 1], (1, 1), (0, 0)),
     ];
-    for case in small {
-        let [_, gradients @ ..] = case.found()?;
+    let everywhere =
+        small.iter().flat_map(|case| devices().map(move |device| (case, device)));
+    for (case, device) in everywhere {
+        let [_, gradients @ ..] = case.found(&device)?;
         for (argument, gradient) in gradients.iter().enumerate() {
             for (i, &gradient) in gradient.iter().enumerate() {
                 let (mut above, mut below) = (case.inputs(), case.inputs());
                 above[argument][i] += 0.5;
                 below[argument][i] -= 0.5;
-                let difference = loss(&case, &above)? - loss(&case, &below)?;
+                let difference =
+                    loss(case, &above, &device)? - loss(case, &below, &device)?;
                 assert!(
                     (difference - gradient).abs() < 2e-4,
                     "{case:?}: argument {argument}, element {i}: {difference}, {gradient}"
@@ -296,11 +309,13 @@ fn a_gradient_that_nobody_wants_is_absent() -> Result<()> {
         Case::new([2, 3, 5, 5], [3, 3, 3], (1, 1), (1, 1)).grouped(3),
         Case::new([2, 3, 16, 17], [3, 1, 1], (1, 1), (0, 0)),
     ];
-    for case in geometries {
+    for (case, device) in
+        geometries.iter().flat_map(|case| devices().map(move |d| (case, d)))
+    {
         let [x, w, b, _] = case.inputs();
-        let x = Var::from_vec(x, &case.x, &Device::Cpu)?;
-        let w = Var::from_vec(w, &case.weights(), &Device::Cpu)?;
-        let b = Var::from_vec(b, case.w[0], &Device::Cpu)?;
+        let x = Var::from_vec(x, &case.x, &device)?;
+        let w = Var::from_vec(w, &case.weights(), &device)?;
+        let b = Var::from_vec(b, case.w[0], &device)?;
         let fixed = |v: &Var| Node::from(v.as_tensor());
         let gradients = |x: &Node, w: &Node, b: &Node| -> Result<Gradients> {
             let y = conv2d(x, w, Some(b), case.conv)?;
@@ -324,15 +339,14 @@ fn a_gradient_that_nobody_wants_is_absent() -> Result<()> {
 fn arguments_that_are_not_contiguous_are_read_in_their_order() -> Result<()> {
     let case = Case::new([2, 3, 5, 4], [4, 3, 3], (1, 1), (1, 1));
     let [x, w, ..] = case.inputs();
-    let x = Tensor::from_vec(x, &case.x, &Device::Cpu)?;
-    let w = Node::from(&Tensor::from_vec(w, &case.weights(), &Device::Cpu)?);
-    let turned = x.transpose(2, 3)?.contiguous()?.transpose(2, 3)?;
-    let expected = conv2d(&Node::from(&x), &w, None, case.conv)?;
-    let found = conv2d(&Node::from(&turned), &w, None, case.conv)?;
-    assert_eq!(
-        found.flatten_all()?.to_vec1::<f32>()?,
-        expected.flatten_all()?.to_vec1::<f32>()?
-    );
+    for device in devices() {
+        let x = Tensor::from_slice(&x, &case.x, &device)?;
+        let w = Node::from(&Tensor::from_slice(&w, &case.weights(), &device)?);
+        let turned = x.transpose(2, 3)?.contiguous()?.transpose(2, 3)?;
+        let expected = conv2d(&Node::from(&x), &w, None, case.conv)?;
+        let found = conv2d(&Node::from(&turned), &w, None, case.conv)?;
+        assert_eq!(ops::host(&found)?, ops::host(&expected)?);
+    }
     Ok(())
 }
 

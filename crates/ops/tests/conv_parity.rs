@@ -1,10 +1,14 @@
-//! Convolution and linear layer against `PyTorch` (`tests/parity/ops_conv.py`).
+//! Convolution and linear layer against `PyTorch` (`tests/parity/ops_conv.py`), on every device.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+#[path = "common/devices.rs"]
+mod devices;
 
 use std::path::Path;
 
 use candle_core::{Device, Result, Tensor, Var};
+use devices::devices;
 use ops::{Conv2d, Node, conv2d, linear};
 use safetensors::SafeTensors;
 
@@ -12,8 +16,9 @@ struct Fixture(Vec<u8>);
 
 impl Fixture {
     fn read() -> Self {
-        let path =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/conv.safetensors");
+        // cargo says it when it runs the tests, and so does who runs them on another machine
+        let root = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+        let path = Path::new(&root).join("tests/fixtures/conv.safetensors");
         Self(std::fs::read(path).unwrap())
     }
 
@@ -44,13 +49,16 @@ impl Fixture {
         f: impl Fn(&Node, &Node, &Node) -> Result<Node>,
     ) -> Result<()> {
         let get = |key: &str| self.tensor(&format!("{name}.{key}"));
-        let var = |key: &str| Var::from_tensor(&get(key));
-        let (x, w, b) = (var("x")?, var("w")?, var("b")?);
-        let y = f(&Node::from(&x), &Node::from(&w), &Node::from(&b))?;
-        let grads = y.clone().backward(&get("g"))?;
-        assert_close(&y, &get("y"), &format!("{name}.y"))?;
-        for (var, key) in [(x, "dx"), (w, "dw"), (b, "db")] {
-            assert_close(grads.get(&var).unwrap(), &get(key), &format!("{name}.{key}"))?;
+        for device in devices() {
+            let var = |key: &str| Var::from_tensor(&get(key).to_device(&device)?);
+            let (x, w, b) = (var("x")?, var("w")?, var("b")?);
+            let y = f(&Node::from(&x), &Node::from(&w), &Node::from(&b))?;
+            let grads = y.clone().backward(&get("g").to_device(&device)?)?;
+            assert_close(&y, &get("y"), &format!("{name}.y"))?;
+            for (var, key) in [(x, "dx"), (w, "dw"), (b, "db")] {
+                let what = format!("{name}.{key}");
+                assert_close(grads.get(&var).unwrap(), &get(key), &what)?;
+            }
         }
         Ok(())
     }
@@ -59,6 +67,7 @@ impl Fixture {
 /// To 1e-5 of the largest element.
 fn assert_close(found: &Tensor, expected: &Tensor, what: &str) -> Result<()> {
     assert_eq!(found.dims(), expected.dims(), "{what}");
+    let found = Tensor::from_vec(ops::host(found)?, found.shape(), &Device::Cpu)?;
     let difference = (found - expected)?.abs()?.max_all()?.to_scalar::<f32>()?;
     let scale = expected.abs()?.max_all()?.to_scalar::<f32>()?;
     assert!(difference <= 1e-5 * scale, "{what} differs by {difference} of {scale}");

@@ -1,11 +1,11 @@
-//! Every gradient against central differences, at odd and oblong sizes.
+//! Every gradient against central differences, at odd and oblong sizes, on every device.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod common;
 
 use candle_core::{Result, Tensor};
-use common::{bits, check, half_integers, integers, uniform, values};
+use common::{bits, check, devices::devices, half_integers, integers, uniform, values};
 use ops::{Activation, Conv2d, Fold, Node, Pool2d, Then, activate};
 
 /// Kernel, stride and padding of pooling layers.
@@ -75,7 +75,6 @@ fn a_convolution_and_its_activation() {
 
 #[test]
 fn a_convolution_with_a_normalisation_folded_in() -> Result<()> {
-    let fold = half_integers()?;
     for shapes in WAYS {
         let weight = uniform(&shapes.1, 1).round()?;
         let inputs = [integers(&shapes.0, 0), integers(&result(shapes), 2)];
@@ -84,6 +83,8 @@ fn a_convolution_with_a_normalisation_folded_in() -> Result<()> {
             for inputs in [&inputs[..1], &inputs[..]] {
                 check(&format!("{activation:?} of {shapes:?}"), inputs, |x| {
                     let then = Then { shortcut: x.get(1), activation };
+                    let fold = half_integers(x[0].device())?;
+                    let weight = weight.to_device(x[0].device())?;
                     ops::conv2d_folded(&x[0], &weight, geometry(shapes), &fold, then)
                 });
             }
@@ -220,14 +221,16 @@ fn what_follows_a_normalisation_is_bit_by_bit_what_it_is_alone() -> Result<()> {
 fn batch_normalisation_with_running_statistics() -> Result<()> {
     let (gamma, beta) = (uniform(&[3], 1), uniform(&[3], 2));
     let (mean, variance) = (uniform(&[3], 3), (uniform(&[3], 4) + 1.5)?);
-    let fold = Fold::new(&gamma, &beta, &mean, &variance, 1e-5)?;
     check("evaluation", &[values(&[2, 3, 5, 7], 0)], |x| {
+        let of = |parameter: &Tensor| parameter.to_device(x[0].device());
+        let fold =
+            Fold::new(&of(&gamma)?, &of(&beta)?, &of(&mean)?, &of(&variance)?, 1e-5)?;
         ops::batch_norm_eval(&x[0], &fold, Then::NOTHING)
     });
-    let fold = half_integers()?;
     let inputs = [integers(&[2, 4, 5, 7], 0), integers(&[2, 4, 5, 7], 1)];
     for activation in [Activation::Relu, Activation::Relu6] {
         check(&format!("evaluation, {activation:?}"), &inputs, |x| {
+            let fold = half_integers(x[0].device())?;
             ops::batch_norm_eval(&x[0], &fold, Then { shortcut: Some(&x[1]), activation })
         });
     }
@@ -260,7 +263,9 @@ fn losses() {
     let targets = uniform(&[5, 7], 1).affine(0.5, 0.5).unwrap();
     let inputs = [z];
     check("cross_entropy", &inputs, |z| ops::cross_entropy(&z[0], &[0, 6, 3, 3, 1]));
-    check("bce", &inputs, |z| ops::bce_with_logits(&z[0], &targets));
+    check("bce", &inputs, |z| {
+        ops::bce_with_logits(&z[0], &targets.to_device(z[0].device())?)
+    });
 }
 
 #[test]
@@ -270,12 +275,15 @@ fn arguments_and_gradients_that_are_not_contiguous() -> Result<()> {
     let inputs = std::slice::from_ref(&x);
     check("relu", inputs, |x| activate(&x[0], Activation::Relu));
     check("pool", inputs, |x| pool(&x[0]));
-    let y = pool(&Node::variable(&x))?;
     let seed = values(&[2, 3, 4, 3], 1).transpose(2, 3)?;
-    let found = y.clone().backward(&seed)?;
-    let expected = y.backward(&seed.contiguous()?)?;
-    let flat = |x: Option<&Tensor>| x.unwrap().flatten_all()?.to_vec1::<f32>();
-    assert_eq!(flat(found.get(&x))?, flat(expected.get(&x))?);
+    for device in devices() {
+        let x = x.to_device(&device)?;
+        let y = pool(&Node::variable(&x))?;
+        let gradient = |seed: &Tensor| -> Result<Vec<f32>> {
+            ops::host(y.clone().backward(&seed.to_device(&device)?)?.get(&x).unwrap())
+        };
+        assert_eq!(gradient(&seed)?, gradient(&seed.contiguous()?)?);
+    }
     Ok(())
 }
 

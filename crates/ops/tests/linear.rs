@@ -1,8 +1,13 @@
-//! The fully connected layer against its definition, summed in f64.
+//! The fully connected layer against its definition, summed in f64; on every device, but for what
+//! the CPU alone promises.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[path = "common/devices.rs"]
+mod devices;
+
 use candle_core::{Device, Result, Tensor, Var};
+use devices::devices;
 use ops::{Gradients, Node, linear};
 
 /// Numbers in [-1, 1) that differ from each other, from a linear congruence.
@@ -19,15 +24,16 @@ fn values(len: usize, seed: u64) -> Vec<f32> {
 fn run(
     (rows, inputs, outputs): (usize, usize, usize),
     [x, w, b, g]: [Vec<f32>; 4],
+    device: &Device,
 ) -> Result<[Vec<f32>; 4]> {
-    let x = Var::from_vec(x, (rows, inputs), &Device::Cpu)?;
-    let w = Var::from_vec(w, (outputs, inputs), &Device::Cpu)?;
-    let b = Var::from_vec(b, outputs, &Device::Cpu)?;
-    let g = Tensor::from_vec(g, (rows, outputs), &Device::Cpu)?;
+    let x = Var::from_vec(x, (rows, inputs), device)?;
+    let w = Var::from_vec(w, (outputs, inputs), device)?;
+    let b = Var::from_vec(b, outputs, device)?;
+    let g = Tensor::from_vec(g, (rows, outputs), device)?;
     let y = linear(&Node::from(&x), &Node::from(&w), Some(&Node::from(&b)))?;
     let grads = y.clone().backward(&g)?;
-    let grad = |v: &Var| grads.get(v).unwrap().flatten_all()?.to_vec1::<f32>();
-    Ok([y.flatten_all()?.to_vec1()?, grad(&x)?, grad(&w)?, grad(&b)?])
+    let grad = |v: &Var| ops::host(grads.get(v).unwrap());
+    Ok([ops::host(&y)?, grad(&x)?, grad(&w)?, grad(&b)?])
 }
 
 #[test]
@@ -41,9 +47,9 @@ fn result_and_gradients_are_those_of_the_definition() -> Result<()> {
             values(outputs, 3),
             values(rows * outputs, 4),
         ];
-        let found = run((rows, inputs, outputs), arguments.clone())?;
-        let [x, w, b, g] =
-            arguments.map(|v| -> Vec<f64> { v.into_iter().map(f64::from).collect() });
+        let [x, w, b, g] = arguments
+            .clone()
+            .map(|v| -> Vec<f64> { v.into_iter().map(f64::from).collect() });
         let mut y: Vec<f64> = (0..g.len()).map(|i| b[i % outputs]).collect();
         let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; w.len()]);
         let mut db = vec![0.0; b.len()];
@@ -58,11 +64,18 @@ fn result_and_gradients_are_those_of_the_definition() -> Result<()> {
                 }
             }
         }
-        for (found, expected) in found.iter().zip([y, dx, dw, db]) {
-            let scale = expected.iter().fold(1f64, |m, v| m.max(v.abs()));
-            for (&found, expected) in found.iter().zip(expected) {
-                let difference = (f64::from(found) - expected).abs();
-                assert!(difference <= 2e-6 * scale, "{found}, expected {expected}");
+        let expected = [y, dx, dw, db];
+        for device in devices() {
+            let found = run((rows, inputs, outputs), arguments.clone(), &device)?;
+            let tolerance = if device.is_cpu() { 2e-6 } else { 1e-5 };
+            for (found, expected) in found.iter().zip(&expected) {
+                let scale = expected.iter().fold(1f64, |m, v| m.max(v.abs()));
+                for (&found, expected) in found.iter().zip(expected) {
+                    let difference = (f64::from(found) - expected).abs();
+                    let what =
+                        format!("{found} on {:?}, not {expected}", device.location());
+                    assert!(difference <= tolerance * scale, "{what}");
+                }
             }
         }
     }
@@ -84,7 +97,7 @@ fn the_result_of_a_row_does_not_depend_on_the_others() -> Result<()> {
                 values(outputs, 3),
                 row(outputs, 500),
             ];
-            run((rows, inputs, outputs), arguments)
+            run((rows, inputs, outputs), arguments, &Device::Cpu)
         };
         let [y_alone, dx_alone, ..] = of(1)?;
         for rows in [2, 3, 7, 16, 64, 100] {
@@ -102,6 +115,7 @@ fn the_result_of_a_row_does_not_depend_on_the_others() -> Result<()> {
                 values(outputs, 3),
                 values(outputs, 500 + 61),
             ],
+            &Device::Cpu,
         )?;
         assert_eq!(y[61 * outputs..][..outputs], single[0]);
         assert_eq!(dx[61 * inputs..][..inputs], single[1]);
@@ -120,7 +134,7 @@ fn nothing_depends_on_the_number_of_threads() -> Result<()> {
             values(rows * outputs, 4),
         ];
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| run(sizes, arguments))
+        pool.install(|| run(sizes, arguments, &Device::Cpu))
     };
     let one = on(1)?;
     for threads in [2, 5] {
@@ -131,17 +145,19 @@ fn nothing_depends_on_the_number_of_threads() -> Result<()> {
 
 #[test]
 fn a_gradient_that_nobody_wants_is_absent() -> Result<()> {
-    let x = Var::from_vec(values(6, 1), (2, 3), &Device::Cpu)?;
-    let w = Var::from_vec(values(12, 2), (4, 3), &Device::Cpu)?;
     let gradients = |x: &Node, w: &Node| -> Result<Gradients> {
         let y = linear(x, w, None)?;
         let ones = y.ones_like()?;
         y.backward(&ones)
     };
-    let grads = gradients(&Node::from(&x), &Node::from(w.as_tensor()))?;
-    assert!(grads.get(&x).is_some() && grads.get(&w).is_none());
-    let grads = gradients(&Node::from(x.as_tensor()), &Node::from(&w))?;
-    assert!(grads.get(&x).is_none() && grads.get(&w).is_some());
+    for device in devices() {
+        let x = Var::from_vec(values(6, 1), (2, 3), &device)?;
+        let w = Var::from_vec(values(12, 2), (4, 3), &device)?;
+        let grads = gradients(&Node::from(&x), &Node::from(w.as_tensor()))?;
+        assert!(grads.get(&x).is_some() && grads.get(&w).is_none());
+        let grads = gradients(&Node::from(x.as_tensor()), &Node::from(&w))?;
+        assert!(grads.get(&x).is_none() && grads.get(&w).is_some());
+    }
     Ok(())
 }
 
@@ -159,8 +175,11 @@ fn shapes_that_do_not_fit_are_named() -> Result<()> {
 fn what_is_infinite_stays_in_its_place() -> Result<()> {
     // one output and one row: the blocks of the gradients are filled up with what is not there
     let (w, x) = (vec![f32::INFINITY, 1.0], vec![f32::INFINITY, 2.0]);
-    let [_, dx, dw, _] = run((1, 2, 1), [x, w, vec![0.0], vec![3.0]])?;
-    assert_eq!(dx, [f32::INFINITY, 3.0]);
-    assert_eq!(dw, [f32::INFINITY, 6.0]);
+    for device in devices() {
+        let arguments = [x.clone(), w.clone(), vec![0.0], vec![3.0]];
+        let [_, dx, dw, _] = run((1, 2, 1), arguments, &device)?;
+        assert_eq!(dx, [f32::INFINITY, 3.0]);
+        assert_eq!(dw, [f32::INFINITY, 6.0]);
+    }
     Ok(())
 }

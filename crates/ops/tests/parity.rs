@@ -1,17 +1,23 @@
-//! Outputs and gradients against PyTorch's, as `tests/parity/ops.py` wrote them.
+//! Outputs and gradients against PyTorch's, as `tests/parity/ops.py` wrote them, on every device.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+#[path = "common/devices.rs"]
+mod devices;
 
 use std::{collections::HashMap, path::Path, sync::LazyLock};
 
 use candle_core::{Device, Result, Tensor};
+use devices::devices;
 use ops::{Activation, Fold, Node, Pool2d, Then, activate};
 
 /// Absolute, and relative to values above 1.
 const TOLERANCE: f32 = 1e-5;
 
 static FIXTURE: LazyLock<HashMap<String, Tensor>> = LazyLock::new(|| {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ops.safetensors");
+    // cargo says it when it runs the tests, and so does who runs them on another machine
+    let root = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    let path = Path::new(&root).join("tests/fixtures/ops.safetensors");
     candle_core::safetensors::load(path, &Device::Cpu).unwrap()
 });
 
@@ -20,7 +26,7 @@ fn fixture(name: &str) -> &'static Tensor {
 }
 
 fn flat(x: &Tensor) -> Vec<f32> {
-    x.flatten_all().unwrap().to_vec1().unwrap()
+    ops::host(x).unwrap()
 }
 
 fn close(name: &str, found: &Tensor) {
@@ -39,14 +45,17 @@ fn near(name: &str, found: &[f32], expected: &[f32], tolerance: f32) {
 
 /// Compares output and gradients of a case, whose inputs bear the given names.
 fn case(name: &str, inputs: &[&str], f: impl Fn(&[Node]) -> Result<Node>) {
-    let tensor = |input: &&str| fixture(&format!("{name}.{input}"));
-    let tensors: Vec<&Tensor> = inputs.iter().map(tensor).collect();
-    let nodes: Vec<Node> = tensors.iter().copied().map(Node::variable).collect();
-    let y = f(&nodes).unwrap();
-    close(&format!("{name}.y"), &y);
-    let gradients = y.backward(fixture(&format!("{name}.dy"))).unwrap();
-    for (input, x) in inputs.iter().zip(tensors) {
-        close(&format!("{name}.d{input}"), gradients.get(x).unwrap());
+    for device in devices() {
+        let tensor =
+            |input: &str| fixture(&format!("{name}.{input}")).to_device(&device).unwrap();
+        let tensors: Vec<Tensor> = inputs.iter().map(|input| tensor(input)).collect();
+        let nodes: Vec<Node> = tensors.iter().map(Node::variable).collect();
+        let y = f(&nodes).unwrap();
+        close(&format!("{name}.y"), &y);
+        let gradients = y.backward(&tensor("dy")).unwrap();
+        for (input, x) in inputs.iter().zip(tensors) {
+            close(&format!("{name}.d{input}"), gradients.get(&x).unwrap());
+        }
     }
 }
 
@@ -90,23 +99,28 @@ fn batch_normalisation() {
     });
     // in evaluation gamma and beta are constants
     case("norm.eval", &["x"], |x| {
-        let (gamma, beta) = (fixture("norm.eval.gamma"), fixture("norm.eval.beta"));
-        let (mean, variance) = (fixture("norm.running_mean"), fixture("norm.running_var"));
-        let fold = Fold::new(gamma, beta, mean, variance, 1e-5)?;
+        let of = |name: &str| fixture(&format!("norm.{name}")).to_device(x[0].device());
+        let (gamma, beta) = (of("eval.gamma")?, of("eval.beta")?);
+        let (mean, variance) = (of("running_mean")?, of("running_var")?);
+        let fold = Fold::new(&gamma, &beta, &mean, &variance, 1e-5)?;
         ops::batch_norm_eval(&x[0], &fold, Then::NOTHING)
     });
 }
 
 #[test]
 fn running_statistics_take_the_unbiased_variance() -> Result<()> {
-    let [x, gamma, beta] =
-        ["x", "gamma", "beta"].map(|i| Node::from(fixture(&format!("norm.train.{i}"))));
-    let (_, moments) = ops::batch_norm(&x, &gamma, &beta, 1e-5, Then::NOTHING)?;
-    // momentum 0.1, from mean 0 and variance 1
-    let mean = ops::blend(&moments.mean.zeros_like()?, &moments.mean, 0.1)?;
-    let variance = ops::blend(&moments.variance.ones_like()?, &moments.variance, 0.1)?;
-    near("mean", &flat(&mean), &flat(fixture("norm.running_mean")), TOLERANCE);
-    near("variance", &flat(&variance), &flat(fixture("norm.running_var")), TOLERANCE);
+    for device in devices() {
+        let of = |name: &str| -> Result<Node> {
+            Ok(Node::from(&fixture(&format!("norm.train.{name}")).to_device(&device)?))
+        };
+        let (x, gamma, beta) = (of("x")?, of("gamma")?, of("beta")?);
+        let (_, moments) = ops::batch_norm(&x, &gamma, &beta, 1e-5, Then::NOTHING)?;
+        // momentum 0.1, from mean 0 and variance 1
+        let mean = ops::blend(&moments.mean.zeros_like()?, &moments.mean, 0.1)?;
+        let variance = ops::blend(&moments.variance.ones_like()?, &moments.variance, 0.1)?;
+        near("mean", &flat(&mean), &flat(fixture("norm.running_mean")), TOLERANCE);
+        near("variance", &flat(&variance), &flat(fixture("norm.running_var")), TOLERANCE);
+    }
     Ok(())
 }
 
@@ -120,7 +134,9 @@ fn activations() {
 fn losses() {
     let target = fixture("cross_entropy.target").to_vec1::<i64>().unwrap();
     case("cross_entropy", &["x"], |x| ops::cross_entropy(&x[0], &target));
-    case("bce", &["x"], |x| ops::bce_with_logits(&x[0], fixture("bce.targets")));
+    case("bce", &["x"], |x| {
+        ops::bce_with_logits(&x[0], &fixture("bce.targets").to_device(x[0].device())?)
+    });
 }
 
 #[test]

@@ -2,10 +2,13 @@
 
 #![expect(unsafe_code, reason = "the driver's own functions")]
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU8, Ordering},
+};
 
 use candle_core::{
-    Device, Error, Result,
+    Device, Error, Result, bail,
     cuda::{
         WrapErr,
         cudarc::driver::{result, sys},
@@ -46,17 +49,29 @@ pub(crate) fn is_open() -> bool {
     OPEN.load(Ordering::Relaxed)
 }
 
-/// The first NVIDIA GPU, for the whole process.
+/// The first NVIDIA GPU, for the whole process: the same one, and one stream, at every call.
 ///
 /// # Errors
 ///
-/// If there is no driver, no GPU, or none that runs these kernels.
+/// If there is no driver, no GPU, or none that runs these kernels, or if the process has opened
+/// it to compute in something else.
 pub fn open(precision: Precision) -> Result<Device> {
-    start(precision).map_err(|error| {
+    static OPENED: Mutex<Option<Device>> = Mutex::new(None);
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = &*opened {
+        // algorithms are chosen for one precision
+        if self::precision() != precision {
+            bail!("this process computes in {:?} already", self::precision());
+        }
+        return Ok(device.clone());
+    }
+    let device = start(precision).map_err(|error| {
         let said = error.to_string();
         let reason = REASONS.iter().find(|(sign, _)| said.contains(sign));
         reason.map_or(error, |(sign, meaning)| Error::msg(format!("{meaning} ({sign})")))
-    })
+    })?;
+    *opened = Some(device.clone());
+    Ok(device)
 }
 
 fn start(precision: Precision) -> Result<Device> {

@@ -1,6 +1,9 @@
-//! Central differences, for every operator.
+//! Central differences, for every operator, on every device.
+
+pub(crate) mod devices;
 
 use candle_core::{Device, Result, Tensor};
+use devices::devices;
 use ops::{Fold, Node};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -30,8 +33,8 @@ pub(crate) fn integers(shape: &[usize], seed: u64) -> Tensor {
 
 /// Makes half-integers of integers, in four channels: no step of a difference then takes
 /// one across a kink at 0 or 6.
-pub(crate) fn half_integers() -> Result<Fold> {
-    let of = |values: [f32; 4]| Tensor::new(&values, &Device::Cpu);
+pub(crate) fn half_integers(device: &Device) -> Result<Fold> {
+    let of = |values: [f32; 4]| Tensor::new(&values, device);
     // scales 1, -1, 2 and -2
     let (gamma, variance) = (of([1.0, -2.0, 4.0, -2.0])?, of([1.0, 4.0, 4.0, 1.0])?);
     let (beta, mean) = (of([0.5, -1.5, 2.5, 0.5])?, of([0.0, 1.0, -2.0, 1.0])?);
@@ -51,22 +54,29 @@ pub(crate) fn uniform(shape: &[usize], seed: u64) -> Tensor {
 /// The loss is `Σ c f(inputs)` with random `c`, and each input moves along a random
 /// direction. It also checks that an input which is not a variable gets no gradient, and
 /// that it makes no difference to a gradient which of the others want theirs.
+///
+/// All of that on every device; `f` finds the device in its arguments.
 pub(crate) fn check(name: &str, inputs: &[Tensor], f: impl Fn(&[Node]) -> Result<Node>) {
-    try_check(name, inputs, &f).unwrap();
+    for device in devices() {
+        let name = format!("{name} on {:?}", device.location());
+        try_check(&name, inputs, &device, &f).unwrap();
+    }
 }
 
 fn try_check(
     name: &str,
     inputs: &[Tensor],
+    device: &Device,
     f: &dyn Fn(&[Node]) -> Result<Node>,
 ) -> Result<()> {
     let result = |inputs: &[Tensor]| -> Result<Node> {
-        f(&inputs.iter().map(Node::from).collect::<Vec<_>>())
+        let place = |x: &Tensor| Ok(Node::from(&x.to_device(device)?));
+        f(&inputs.iter().map(place).collect::<Result<Vec<_>>>()?)
     };
     let weights = uniform(result(inputs)?.dims(), 1);
-    let together = gradients(inputs, &weights, f, |_| true)?;
+    let together = gradients(inputs, &weights, device, f, |_| true)?;
     for (i, x) in inputs.iter().enumerate() {
-        let alone = gradients(inputs, &weights, f, |j| j == i)?;
+        let alone = gradients(inputs, &weights, device, f, |j| j == i)?;
         for (j, gradient) in alone.iter().enumerate() {
             let unwanted = i != j && gradient.is_some();
             assert!(!unwanted, "{name}: constant {j} has a gradient");
@@ -74,7 +84,7 @@ fn try_check(
         let gradient = alone[i].as_ref().expect("a variable has a gradient");
         assert_eq!(gradient.dims(), x.dims(), "{name}: shape of gradient {i}");
         let other = together[i].as_ref().expect("a variable has a gradient");
-        assert_eq!(flat(gradient)?, flat(other)?, "{name}: gradient {i} alone");
+        assert_eq!(ops::host(gradient)?, ops::host(other)?, "{name}: gradient {i} alone");
 
         let direction = uniform(x.dims(), 2 + i as u64);
         let loss = |step: f64| -> Result<f64> {
@@ -97,18 +107,21 @@ fn try_check(
 fn gradients(
     inputs: &[Tensor],
     weights: &Tensor,
+    device: &Device,
     f: &dyn Fn(&[Node]) -> Result<Node>,
     wanted: impl Fn(usize) -> bool,
 ) -> Result<Vec<Option<Tensor>>> {
+    let inputs: Vec<Tensor> =
+        inputs.iter().map(|x| x.to_device(device)).collect::<Result<_>>()?;
     let place = |(i, x): (usize, &Tensor)| {
         if wanted(i) { Node::variable(x) } else { Node::from(x) }
     };
     let placed: Vec<Node> = inputs.iter().enumerate().map(place).collect();
-    let gradients = f(&placed)?.backward(weights)?;
+    let gradients = f(&placed)?.backward(&weights.to_device(device)?)?;
     Ok(inputs.iter().map(|x| gradients.get(x).cloned()).collect())
 }
 
-/// The value of `f` and its gradients, as bits.
+/// The value of `f` and its gradients on the CPU, as bits.
 pub(crate) fn bits(
     inputs: &[Tensor],
     f: impl Fn(&[Node]) -> Result<Node>,
@@ -118,16 +131,12 @@ pub(crate) fn bits(
     let gradients = y.clone().backward(&uniform(y.dims(), 9))?;
     let gradients = inputs.iter().map(|x| gradients.get(x).unwrap());
     let bits = |x: &Tensor| -> Result<Vec<u32>> {
-        Ok(flat(x)?.into_iter().map(f32::to_bits).collect())
+        Ok(ops::host(x)?.into_iter().map(f32::to_bits).collect())
     };
     [y.tensor()].into_iter().chain(gradients).map(bits).collect()
 }
 
-fn flat(x: &Tensor) -> Result<Vec<f32>> {
-    x.flatten_all()?.to_vec1()
-}
-
 fn dot(a: &Tensor, b: &Tensor) -> Result<f64> {
-    let (a, b) = (flat(a)?, flat(b)?);
+    let (a, b) = (ops::host(a)?, ops::host(b)?);
     Ok(a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum())
 }
