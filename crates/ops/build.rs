@@ -7,9 +7,18 @@ use std::{
     process::Command,
 };
 
-/// The kernels, by their operators.
-const KERNELS: [&str; 8] =
-    ["batch_norm", "conv", "dropout", "loss", "map", "normalize", "optimizer", "pool"];
+/// The files of kernels, by their operators.
+const KERNELS: [&str; 9] = [
+    "batch_norm/batch_norm",
+    "conv/conv",
+    "conv/depthwise",
+    "dropout/dropout",
+    "loss/loss",
+    "map/map",
+    "normalize/normalize",
+    "optimizer/optimizer",
+    "pool/pool",
+];
 
 fn main() {
     for header in ["kernel", "pack", "rows"] {
@@ -26,8 +35,8 @@ fn main() {
     // PTX of 8.0 runs on every GPU since the A100; that of 9.0 is translated better for an H100
     let capability = env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| "80".to_owned());
     for kernel in KERNELS {
-        let source = Path::new("src").join(kernel).join(format!("{kernel}.cu"));
-        println!("cargo::rerun-if-changed={}", source.display());
+        let source = format!("src/{kernel}.cu");
+        println!("cargo::rerun-if-changed={source}");
         let status = Command::new(&nvcc)
             .args(["--ptx", "-O3", "--std=c++17", "-Isrc/cuda", "-lineinfo"])
             .arg(format!("-arch=compute_{capability}"))
@@ -38,7 +47,7 @@ fn main() {
         match status {
             Ok(status) if status.success() => {}
             Ok(status) => {
-                panic!("{} cannot compile {}: {status}", nvcc.display(), source.display())
+                panic!("{} cannot compile {source}: {status}", nvcc.display())
             }
             Err(error) => panic!(
                 "the feature `cuda` needs nvcc, the CUDA compiler: {} does not run ({error}); \

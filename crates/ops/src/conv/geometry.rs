@@ -100,6 +100,14 @@ impl Geometry {
         Self { batch, ..self }
     }
 
+    /// The convolution of a gradient that gives that of the input, of one of stride 1 whose input
+    /// is as large as its result.
+    #[cfg(feature = "cuda")]
+    pub(super) fn turned(self) -> Self {
+        let turned = |axis: Axis| Axis { input: axis.output, output: axis.input, ..axis };
+        Self { y: turned(self.y), x: turned(self.x), ..self }
+    }
+
     /// Shape of the result.
     pub(super) fn result(&self) -> (usize, usize, usize, usize) {
         (self.batch, self.groups * self.outputs, self.y.output, self.x.output)

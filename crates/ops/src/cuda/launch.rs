@@ -24,6 +24,10 @@ impl Source {
     };
     pub(crate) const CONV: Self =
         Self { name: "conv", ptx: include_str!(concat!(env!("OUT_DIR"), "/conv.ptx")) };
+    pub(crate) const DEPTHWISE: Self = Self {
+        name: "depthwise",
+        ptx: include_str!(concat!(env!("OUT_DIR"), "/depthwise.ptx")),
+    };
     pub(crate) const DROPOUT: Self = Self {
         name: "dropout",
         ptx: include_str!(concat!(env!("OUT_DIR"), "/dropout.ptx")),

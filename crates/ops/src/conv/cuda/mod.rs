@@ -12,7 +12,7 @@ use candle_core::{DType, Result, Tensor, bail};
 use super::{After, geometry::Geometry};
 use crate::{
     activation::Bounds,
-    cuda::{Arg, Grid, Kernel, Source, at, empty, gpu, laid_out, launch},
+    cuda::{Arg, Grid, Kernel, Source, at, empty, gpu, laid_out, launch, width},
     map::{
         self,
         cuda::{cast, planes, suffix},
@@ -44,10 +44,10 @@ pub(super) fn forward(
             y
         }
         Way::Planes => {
-            let y = empty(gpu(x)?, x.dtype(), geometry.result())?;
-            let w = cast(&scaled(geometry, (w, scale))?, x.dtype())?;
-            convolve(Kind::Forward, geometry, false, (&planes(x)?, &w), &y)?;
-            storage::dense(&y)?
+            let y = empty(gpu(x)?, DType::F32, geometry.result())?;
+            let w = scaled(geometry, (w, scale))?;
+            convolve(Kind::Forward, geometry, false, (&in_planes(x)?, &w), &y)?;
+            cast(&storage::dense(&y)?, x.dtype())?
         }
     };
     follow(&y, after)?;
@@ -76,10 +76,10 @@ pub(super) fn backward_data(
             dx
         }
         Way::Planes => {
-            let dx = empty(gpu(dy)?, dy.dtype(), geometry.input())?;
-            let w = cast(&scaled(geometry, (w, scale))?, dy.dtype())?;
-            convolve(Kind::Data, geometry, false, (&planes(dy)?, &w), &dx)?;
-            storage::dense(&dx)?
+            let dx = empty(gpu(dy)?, DType::F32, geometry.input())?;
+            let w = scaled(geometry, (w, scale))?;
+            convolve(Kind::Data, geometry, false, (&in_planes(dy)?, &w), &dx)?;
+            cast(&storage::dense(&dx)?, dy.dtype())?
         }
     };
     map::cuda::end(&dx, end)?;
@@ -107,9 +107,10 @@ pub(super) fn backward_weight(
             unpacked(geometry, &packed)
         }
         Way::Planes => {
-            let dw = empty(gpu(x)?, x.dtype(), shape)?;
-            convolve(Kind::Weight, geometry, false, (&planes(x)?, &planes(dy)?), &dw)?;
-            cast(&dw, DType::F32)
+            let dw = empty(gpu(x)?, DType::F32, shape)?;
+            let factors = (&in_planes(x)?, &in_planes(dy)?);
+            convolve(Kind::Weight, geometry, false, factors, &dw)?;
+            Ok(dw)
         }
     }
 }
@@ -128,10 +129,7 @@ pub(crate) fn sums(dy: &Tensor) -> Result<Tensor> {
     // SAFETY: the parts are as many as there are blocks and channels.
     unsafe { launch(device, &kernel, grid, &args)? };
     let sums = empty(device, DType::F32, channels)?;
-    let kernel = Kernel { source: Source::CONV, name: "join_depthwise".to_owned() };
-    let args = [at(&parts)?, at(&sums)?, stretches.into(), channels.into(), 1usize.into()];
-    // SAFETY: as many parts as were made, and a result of one of them.
-    unsafe { launch(device, &kernel, Grid::of(channels), &args)? };
+    depthwise::join(&parts, &sums, (stretches, channels, 1))?;
     Ok(sums)
 }
 
@@ -141,7 +139,8 @@ enum Way {
     Product,
     /// With the channels last, as the values lie.
     Pixels,
-    /// With the channels first: cuDNN has few groups of channels that lie last.
+    /// With the channels first, in f32: cuDNN has few groups of channels that lie last, and in
+    /// bf16 its gradients of grouped weights were wrong (9.19, an H200).
     Planes,
 }
 
@@ -167,20 +166,15 @@ pub(crate) fn follow(y: &Tensor, after: After<'_>) -> Result<()> {
         return Ok(());
     }
     let channels = y.dim(1)?;
-    let lanes = lanes(channels);
-    let threads = y.elem_count() / lanes;
-    let none = Arg::Pointer(0);
-    let args = [
-        at(y)?,
-        shift.map(at).transpose()?.unwrap_or(none),
-        added.map(at).transpose()?.unwrap_or(none),
-        bounds.low.into(),
-        bounds.high.into(),
-        Arg::Int(channels as u32),
-        count(threads)?,
-    ];
-    let kernel =
-        Kernel { source: Source::CONV, name: format!("epilogue_{lanes}_{}", suffix(y)?) };
+    let of = |tensor: Option<&Tensor>| tensor.map_or(Ok(Arg::Pointer(0)), at);
+    let tensors = [at(y)?, of(shift)?, of(added)?];
+    let width = width(channels, &tensors);
+    let threads = y.elem_count() / width;
+    let rest =
+        [bounds.low.into(), bounds.high.into(), Arg::Int(channels as u32), count(threads)?];
+    let name = format!("epilogue_{width}_{}", suffix(y)?);
+    let kernel = Kernel { source: Source::CONV, name };
+    let args = [&tensors[..], &rest].concat();
     // SAFETY: the shift has a value for each channel, and what is added the shape of `y`.
     unsafe { launch(gpu(y)?, &kernel, Grid::of(threads), &args) }
 }
@@ -222,6 +216,11 @@ fn scaled(geometry: &Geometry, (w, scale): (&Tensor, Option<&Tensor>)) -> Result
     .and_then(|w| w.reshape(geometry.weights()))
 }
 
+/// Dense images in f32, with their channels first.
+fn in_planes(images: &Tensor) -> Result<Tensor> {
+    planes(&cast(images, DType::F32)?)
+}
+
 /// A gradient of packed weights in the order of the weights.
 fn unpacked(geometry: &Geometry, packed: &Tensor) -> Result<Tensor> {
     let device = gpu(packed)?;
@@ -258,11 +257,6 @@ fn images(
     (batch, channels, height, width): (usize, usize, usize, usize),
 ) -> Result<Tensor> {
     pixels.reshape((batch, height, width, channels))?.permute((0, 3, 1, 2))
-}
-
-/// Channels of a thread.
-fn lanes(channels: usize) -> usize {
-    if channels.is_multiple_of(4) { 4 } else { 1 }
 }
 
 /// A number of threads as kernels count them.
