@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Result, Tensor};
 
-use crate::{Precision, row_major};
+use crate::{Precision, map, row_major, storage};
 
 /// Whether this was built with the feature `cuda`.
 pub const HAS_CUDA: bool = cfg!(feature = "cuda");
@@ -40,5 +40,6 @@ pub fn host(tensor: &Tensor) -> Result<Vec<f32>> {
     if tensor.device().is_cuda() {
         return crate::later(tensor)?.values();
     }
-    row_major(tensor)?.flatten_all()?.to_vec1()
+    let values = row_major(tensor)?.flatten_all()?;
+    Ok(map::map(&storage::read(&values)?, |value| value))
 }

@@ -1,6 +1,6 @@
 //! A GPU's memory, when it is too small.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 
 /// What the driver and its libraries say when there is no memory left.
 const SIGNS: [&str; 2] = ["OUT_OF_MEMORY", "ALLOC_FAILED"];
@@ -25,6 +25,18 @@ pub fn in_batches_of<T>(images: usize, flag: &str, result: Result<T>) -> Result<
             ),
         }
     })
+}
+
+/// An error in one line: where the memory of the GPU did not do and nothing is known of a batch,
+/// what to do about it.
+pub(crate) fn told(error: &Error) -> String {
+    let said = format!("{error:#}");
+    if !SIGNS.iter().any(|sign| said.contains(sign)) {
+        return said;
+    }
+    "the memory of the GPU does not do for the network and what is kept beside it: end other \
+     programs that use the GPU (nvidia-smi lists them), or take one with more memory"
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -52,5 +64,12 @@ mod tests {
     fn other_errors_stay_as_they_are() {
         let error = Err::<(), _>(anyhow!("the cause")).context("the context").unwrap_err();
         assert_eq!(told(8, error), "the context: the cause");
+    }
+
+    #[test]
+    fn where_no_batch_is_known_other_programs_are() {
+        let driver = anyhow!("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")");
+        assert!(super::told(&driver).contains("nvidia-smi"));
+        assert_eq!(super::told(&anyhow!("else").context("all")), "all: else");
     }
 }

@@ -16,7 +16,7 @@ use clap::{Arg, ArgMatches, Command, Parser};
 use crate::{
     common::{Common, Precision, ProgressStyle},
     interrupt::{self, Interrupted},
-    log,
+    log, memory,
     progress::Progress,
     revision::Revision,
     terminal::line,
@@ -119,7 +119,7 @@ pub fn main<A: Parser>(run: fn(&A, &Stage) -> anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            line(&format!("error: {}", without_trace(&format!("{error:#}"))));
+            line(&format!("error: {}", without_trace(&memory::told(&error))));
             let interrupted = error.chain().any(<dyn std::error::Error>::is::<Interrupted>);
             if interrupted { ExitCode::from(interrupt::CODE) } else { ExitCode::FAILURE }
         }
