@@ -59,6 +59,8 @@ gpu         := $(filter cuda,$(DEVICE))
 precision   := $(if $(gpu),--precision $(PRECISION))
 BIN         := $(if $(gpu),target/cuda/release,target/release)
 CARGO_BUILD := cargo build --release $(if $(gpu),--features ops/cuda --target-dir target/cuda)
+has_nvcc    := command -v "$${NVCC:-$${CUDA_HOME:+$$CUDA_HOME/bin/}nvcc}" >/dev/null || \
+  { echo 'error: DEVICE=cuda needs nvcc, the compiler of CUDA: put it on the PATH, set NVCC or CUDA_HOME, or get it by . "$$(scripts/cuda-toolchain.sh)"' >&2; exit 1; }
 ifeq ($(filter <$(FUSED)>,<> <0> <1>),)
 $(error FUSED=$(FUSED): 1, or 0 or nothing for a stage at a time)
 endif
@@ -229,12 +231,14 @@ $(OUT)/report.html: $(TRAIN) $(TEST) $(foreach t,$(ROUNDS),$(OUT)/$(t)/scores.pa
 
 # (An empty rule, so that a source which was moved away is a reason to rebuild, not an error.)
 $(BIN)/%.d: ;
+$(BIN)/build/%: ;
 crates/%.rs: ;
 crates/%.cu: ;
 crates/%.cuh: ;
 pipelines/%.rs: ;
 pipelines/%.html: ;
 $(BIN)/%: Cargo.lock rust-toolchain.toml $(wildcard Cargo.toml .cargo/config.toml crates/*/Cargo.toml pipelines/*/Cargo.toml)
+	$(if $(gpu),@$(has_nvcc))
 	$(CARGO_BUILD) --bin $*
 	@# once only: where two runs build at once, the later leaves the earlier's artefacts fresh
 	@[ -z "$$(find $^ -newer $@ 2>/dev/null)" ] || touch $@
