@@ -13,7 +13,7 @@
 #     report(run, baseline)
 #
 # With FUSED=1 one program makes scoresₜ = audit(pack, modelₜ), the four steps before
-# reweight at once and without the files between them: the same rows, bit for bit.
+# reweight at once and without the files between them: the same rows, on the CPU bit for bit.
 #
 # An artefact is stale when an input, its program or its flags changed; nothing
 # else makes it stale. (A dataset's own files are not looked at: delete the packs
@@ -59,6 +59,15 @@ gpu         := $(filter cuda,$(DEVICE))
 precision   := $(if $(gpu),--precision $(PRECISION))
 BIN         := $(if $(gpu),target/cuda/release,target/release)
 CARGO_BUILD := cargo build --release $(if $(gpu),--features ops/cuda --target-dir target/cuda)
+# The compute capability of the GPU that programs are built for: 90 is that of an H100 or H200.
+CUDA_COMPUTE_CAP ?= 90
+capability  :=
+ifneq ($(gpu),)
+export CUDA_COMPUTE_CAP
+capability  := target/cuda/for-$(CUDA_COMPUTE_CAP)
+$(capability):
+	@mkdir -p $(@D) && rm -f $(@D)/for-* && touch $@
+endif
 has_nvcc    := command -v "$${NVCC:-$${CUDA_HOME:+$$CUDA_HOME/bin/}nvcc}" >/dev/null || \
   { echo 'error: DEVICE=cuda needs nvcc, the compiler of CUDA: put it on the PATH, set NVCC or CUDA_HOME, or get it by . "$$(scripts/cuda-toolchain.sh)"' >&2; exit 1; }
 ifeq ($(filter <$(FUSED)>,<> <0> <1>),)
@@ -237,7 +246,7 @@ crates/%.cu: ;
 crates/%.cuh: ;
 pipelines/%.rs: ;
 pipelines/%.html: ;
-$(BIN)/%: Cargo.lock rust-toolchain.toml $(wildcard Cargo.toml .cargo/config.toml crates/*/Cargo.toml pipelines/*/Cargo.toml)
+$(BIN)/%: $(capability) Cargo.lock rust-toolchain.toml $(wildcard Cargo.toml .cargo/config.toml crates/*/Cargo.toml pipelines/*/Cargo.toml)
 	$(if $(gpu),@$(has_nvcc))
 	$(CARGO_BUILD) --bin $*
 	@# once only: where two runs build at once, the later leaves the earlier's artefacts fresh

@@ -12,7 +12,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 prefix=$(realpath -m "${1:-$HOME/.cache/consonance/cuda-13.0}")
 environment=$prefix/env.sh
-[[ ! -e $environment ]] || { echo "$environment"; exit; }
+# once; again where this script, the wrapper or what cargo takes has changed
+[[ ! $environment -nt $0 || ! $environment -nt scripts/nvcc-lean || ! $environment -nt Cargo.lock ]] || { echo "$environment"; exit; }
 exec 3>&1 1>&2
 
 # All of 13.0: a driver of the 580 series does not read the PTX of later compilers.
@@ -49,10 +50,10 @@ stub cudnn libcudnn.so.9 cudnn
 
 # The stubs are to link with, never to run with: they are on no path of the loader.
 cat >"$environment.part" <<END
-export CUDA_HOME=$home NVCC=$home/bin/nvcc-lean NVCC_REAL=$home/bin/nvcc CUDARC_CUDA_VERSION=13000
+export CUDA_HOME="$home" NVCC="$home/bin/nvcc-lean" NVCC_REAL="$home/bin/nvcc" CUDARC_CUDA_VERSION=13000
 # of the GPU that it is for: 90 is an H100 or H200
 export CUDA_COMPUTE_CAP=\${CUDA_COMPUTE_CAP:-90} CUDAFORGE_THREADS=\${CUDAFORGE_THREADS:-\$(nproc)}
-export LIBRARY_PATH=$home/lib:$home/lib/stubs\${LIBRARY_PATH:+:\$LIBRARY_PATH}
+export LIBRARY_PATH="$home/lib:$home/lib/stubs"\${LIBRARY_PATH:+:\$LIBRARY_PATH}
 END
 mv "$environment.part" "$environment"
 echo "$environment" >&3

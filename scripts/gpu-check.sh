@@ -25,7 +25,8 @@ wheels=$(python3 -c '
 import glob, site, sysconfig
 folders = dict.fromkeys([sysconfig.get_paths()["purelib"], *site.getsitepackages()])
 print(":".join(path for folder in folders for path in sorted(glob.glob(folder + "/nvidia/*/lib"))))')
-export LD_LIBRARY_PATH=$wheels${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export LD_LIBRARY_PATH=$wheels${wheels:+${LD_LIBRARY_PATH:+:}}${LD_LIBRARY_PATH:-}
+mkdir -p "$out"
 missing=$(ldd "$here/bin/timed" | awk '/not found/ { print $1 }' | sort -u | xargs)
 [[ -z $missing ]] || stop "libraries that are not found: $missing"
 

@@ -68,6 +68,7 @@ def main(run, pack=None):
             targets, ok = ours["target"].tolist(), (ours["status"] == 0).numpy()
             said = f"{about['arch']} {name}: {ok.sum()} images, "
             maps = ours["maps"].numpy()[ok]
+            assert len(maps), f"{said}which leaves nothing to compare: train the model for longer"
             if name in METHODS:
                 difference = np.abs(maps - native(name, network, layer, x, False, targets)[ok]).max(initial=0)
                 print(f"{said}largest difference {difference:.1e}", flush=True)

@@ -70,7 +70,7 @@ impl Bounds {
 ///
 /// # Errors
 ///
-/// If `x` is not f32 on the CPU, as for every operator.
+/// If `x` is not f32 on the CPU, nor f32 or bf16 on a GPU, as for every operator.
 ///
 /// # Examples
 ///

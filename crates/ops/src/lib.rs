@@ -5,7 +5,7 @@
 //! checked by central differences and against `PyTorch`. What they have in common:
 //!
 //! - A gradient is computed only for an argument that leads to a variable.
-//! - A result does not depend on the number of threads, and in evaluation mode a
+//! - On the CPU a result does not depend on the number of threads, and in evaluation mode a
 //!   sample's result does not depend on the batch it is in.
 //! - Images and features, `[N, C, H, W]`, lie with their channels last:
 //!   [`row_major`] brings a result into the order of its shape.

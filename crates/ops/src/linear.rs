@@ -29,7 +29,7 @@ use crate::{
 /// # Shapes
 ///
 /// `x` is `[N, in]`, `w` is `[out, in]`, `bias` is `[out]`; the result is `[N, out]`. All
-/// f32 and on the CPU.
+/// f32 on the CPU; on a GPU values may be bf16.
 ///
 /// # Errors
 ///

@@ -77,7 +77,7 @@ fn lying(tensor: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 ///
-/// If it is not f32 on the CPU.
+/// If it is not f32 on the CPU, nor f32 or bf16 on a GPU.
 pub(crate) fn dense(tensor: &Tensor) -> Result<Tensor> {
     expect_values(tensor)?;
     if lying(tensor)?.is_contiguous() {
@@ -104,7 +104,7 @@ pub(crate) fn dense(tensor: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 ///
-/// If it is not f32 on the CPU.
+/// If it is not f32 on the CPU, nor f32 or bf16 on a GPU.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -152,7 +152,7 @@ pub(crate) fn expect_values(tensor: &Tensor) -> Result<()> {
     };
     if !is_known {
         bail!(
-            "this operator expects f32 on the CPU, found {:?} on {:?}",
+            "this operator expects f32 on the CPU, or f32 or bf16 on a GPU, found {:?} on {:?}",
             tensor.dtype(),
             tensor.device().location(),
         );
@@ -216,7 +216,7 @@ mod tests {
     fn other_types_are_refused_by_name() -> Result<()> {
         let x = Tensor::zeros(2, DType::F64, &Device::Cpu)?;
         let error = read(&x).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.contains("expects f32 on the CPU, found F64"), "{error}");
+        assert!(error.contains("on a GPU, found F64"), "{error}");
         Ok(())
     }
 }

@@ -13,9 +13,10 @@ use crate::host;
 /// A tensor on its way to a device.
 #[derive(Debug)]
 pub struct Upload {
-    tensor: Tensor,
+    // before the tensor: dropped first, it keeps the tensor's memory from others until it is written
     #[cfg(feature = "cuda")]
     copied: Option<cuda::Copied>,
+    tensor: Tensor,
 }
 
 /// Starts to bring values to `device`: those that `fill` leaves in the memory it is given, of

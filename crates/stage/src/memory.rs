@@ -4,6 +4,8 @@ use anyhow::{Error, Result, anyhow};
 
 /// What the driver and its libraries say when there is no memory left.
 const SIGNS: [&str; 2] = ["OUT_OF_MEMORY", "ALLOC_FAILED"];
+/// What our operators say of more values than their kernels count.
+const TOO_LARGE: &str = "TOO_LARGE";
 
 /// A result of computing `images` at a time, which `flag` tells: where the memory of the GPU did
 /// not do, the error says what to try.
@@ -14,6 +16,12 @@ const SIGNS: [&str; 2] = ["OUT_OF_MEMORY", "ALLOC_FAILED"];
 pub fn in_batches_of<T>(images: usize, flag: &str, result: Result<T>) -> Result<T> {
     result.map_err(|error| {
         let said = format!("{error:#}");
+        if said.contains(TOO_LARGE) && images > 1 {
+            let half = images / 2;
+            return anyhow!(
+                "{images} images at a time are too many for a GPU: try {flag} {half}"
+            );
+        }
         if !SIGNS.iter().any(|sign| said.contains(sign)) {
             return error;
         }
@@ -58,6 +66,8 @@ mod tests {
             "the memory of the GPU does not do for 100 images at a time: try --batch-size 50",
         );
         assert!(told(1, driver()).ends_with("a single image"));
+        let large = anyhow!("a batch of 3000000000 values is TOO_LARGE for cuDNN");
+        assert!(told(100, large).ends_with("too many for a GPU: try --batch-size 50"));
     }
 
     #[test]

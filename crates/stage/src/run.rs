@@ -28,6 +28,8 @@ pub struct Stage {
     provenance: Provenance,
     /// In what a GPU computes, if one does.
     precision: OnceLock<Precision>,
+    /// Samples at a time, if that is a flag.
+    batch_size: Option<String>,
     style: ProgressStyle,
     interrupted: Arc<AtomicBool>,
 }
@@ -48,6 +50,7 @@ impl Stage {
                 ..Provenance::default()
             },
             precision: OnceLock::new(),
+            batch_size: raw(matches, "batch_size"),
             style: style.unwrap_or_default(),
             interrupted,
         }
@@ -71,13 +74,16 @@ impl Stage {
     /// Flags that name files or bear only on how it runs are left out: `--output`,
     /// `--progress`, `--resume`, and those whose value is a `FILE`, `DIR`, `PACK` or a number of
     /// samples `AT_A_TIME`. So are `--device` and `--precision`, unless [`Self::device`] has
-    /// opened a GPU: it does not give what the processor does, bit for bit. The seed is on its
-    /// own.
+    /// opened a GPU: it does not give what the processor does, bit for bit, and its libraries
+    /// choose by the size of the batch, which is recorded then too. The seed is on its own.
     pub fn provenance(&self) -> Provenance {
         let mut provenance = self.provenance.clone();
         if let Some(precision) = self.precision.get() {
             provenance.flags.insert("device".to_owned(), "cuda".to_owned());
             provenance.flags.insert("precision".to_owned(), precision.name().to_owned());
+            if let Some(size) = &self.batch_size {
+                provenance.flags.insert("batch-size".to_owned(), size.clone());
+            }
         }
         provenance
     }
@@ -147,6 +153,12 @@ fn flags(command: &Command, matches: &ArgMatches) -> BTreeMap<String, String> {
         .filter(|arg| bears_on_the_result(arg))
         .filter_map(value)
         .collect()
+}
+
+/// What was given for an argument, or its default.
+fn raw(matches: &ArgMatches, id: &str) -> Option<String> {
+    let mut values = matches.try_get_raw(id).ok().flatten()?;
+    values.next().map(|value| value.to_string_lossy().into_owned())
 }
 
 fn name(arg: &Arg) -> &str {

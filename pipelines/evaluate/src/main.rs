@@ -133,9 +133,11 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     };
     let measured = measuring.run()?;
     let seed = args.common.seed;
-    let faithful =
-        if args.faithfulness { measuring.faithfulness(seed)? } else { Vec::new() };
-    let sanity = if args.sanity { measuring.sanity(seed)? } else { Vec::new() };
+    let (images, flag) = (measuring.batch_size, "--batch-size");
+    let faithful = args.faithfulness.then(|| measuring.faithfulness(seed)).transpose();
+    let faithful = stage::in_batches_of(images, flag, faithful)?.unwrap_or_default();
+    let sanity = args.sanity.then(|| measuring.sanity(seed)).transpose();
+    let sanity = stage::in_batches_of(images, flag, sanity)?.unwrap_or_default();
 
     let provenance = stage
         .provenance()

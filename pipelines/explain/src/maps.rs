@@ -5,6 +5,8 @@ use explain::{Explanation, Status};
 
 /// Explanations of some images of a pack.
 pub(crate) struct Rows {
+    /// How many there will be.
+    count: usize,
     height: usize,
     width: usize,
     maps: Vec<f32>,
@@ -16,10 +18,11 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// None yet. What the size of a map is, the first batch says; should there be no
-    /// batch, this does.
-    pub(crate) fn new((height, width): (usize, usize)) -> Self {
+    /// None yet, of `count` in the end. What the size of a map is, the first batch says; should
+    /// there be no batch, this does.
+    pub(crate) fn new(count: usize, (height, width): (usize, usize)) -> Self {
         Self {
+            count,
             height,
             width,
             maps: Vec::new(),
@@ -34,6 +37,10 @@ impl Rows {
     /// Adds the explanation of these rows of the pack.
     pub(crate) fn add(&mut self, sample: &[usize], explanation: Explanation) {
         (self.height, self.width) = (explanation.height, explanation.width);
+        if self.sample.is_empty() {
+            // once, as a vector that grows takes twice the memory for a while
+            self.maps.reserve_exact(self.count * self.height * self.width);
+        }
         self.maps.extend(explanation.maps);
         self.logits.extend(explanation.logits);
         self.predicted.extend(explanation.predicted);

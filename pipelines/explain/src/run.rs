@@ -111,7 +111,7 @@ impl Job<'_> {
     ) -> Result<Rows> {
         let progress = self.stage.progress(count as u64, "images");
         let all: Vec<usize> = (0..count).collect();
-        let mut gathered = Rows::new(map_size);
+        let mut gathered = Rows::new(count, map_size);
         for images in all.chunks(self.images_at_a_time()?) {
             self.stage.check()?;
             let found = ops::threads::run(|| batch(images));

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.check()?;
-    // Nothing here runs on a GPU, but asking for one that is absent is an error everywhere.
+    // nothing here runs on a GPU, but programs without CUDA refuse one everywhere
     args.common.check()?;
     let mut provenance = stage.provenance();
     let splits = if args.dataset == Name::Shapes {

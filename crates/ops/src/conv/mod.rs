@@ -65,7 +65,7 @@ impl Default for Conv2d {
 /// # Shapes
 ///
 /// `x` is `[N, C, H, W]`, `w` is `[O, C / groups, Kh, Kw]`, `bias` is `[O]`; the result is
-/// `[N, O, (H + 2p - d (Kh - 1) - 1) / s + 1, ...]`. All f32 and on the CPU.
+/// `[N, O, (H + 2p - d (Kh - 1) - 1) / s + 1, ...]`. All f32 on the CPU; on a GPU values may be bf16.
 ///
 /// # Errors
 ///

@@ -20,14 +20,13 @@ use super::launch::probe;
 use crate::Precision;
 
 /// What the driver says, and what it means to who wants to compute.
-const REASONS: [(&str, &str); 7] = [
+const REASONS: [(&str, &str); 6] = [
     ("NO_DEVICE", "there is no NVIDIA GPU"),
     ("INVALID_DEVICE", "there is no NVIDIA GPU"),
     ("STUB_LIBRARY", "there is no NVIDIA driver, only a stub of its library"),
     ("UNSUPPORTED_PTX_VERSION", "the NVIDIA driver is older than this program: update it"),
     ("INVALID_PTX", FOREIGN),
     ("NO_BINARY_FOR_GPU", FOREIGN),
-    ("OUT_OF_MEMORY", "other programs have taken the memory of the GPU"),
 ];
 const FOREIGN: &str = "this program is not for the architecture of this GPU: build it with \
                        CUDA_COMPUTE_CAP as its compute capability, 90 for an H100";
@@ -80,9 +79,12 @@ fn start(precision: Precision) -> Result<Device> {
     let Device::Cuda(gpu) = &device else { unreachable!("a GPU was opened") };
     PRECISION.store(precision as u8, Ordering::Relaxed);
     set_gemm_reduced_precision_f32(precision != Precision::F32);
-    // SAFETY: there is one stream, and buffers are freed in its order.
+    // SAFETY: one stream computes, and buffers are freed in its order; what another one copies
+    // to them is used and freed only behind the copy.
     unsafe { gpu.disable_event_tracking() };
-    keep_memory()?;
+    if gpu.cuda_stream().context().has_async_alloc() {
+        keep_memory()?;
+    }
     probe(gpu)?;
     OPEN.store(true, Ordering::Relaxed);
     Ok(device)

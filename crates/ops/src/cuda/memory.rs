@@ -98,7 +98,7 @@ pub(crate) fn at(tensor: &Tensor) -> Result<Arg> {
 }
 
 fn address<T>(values: &CudaSlice<T>, stream: &CudaStream) -> u64 {
-    // there is one stream: nothing to wait for, and nothing to tell others
+    // one stream computes: nothing to wait for, and nothing to tell others
     let (address, _) = values.device_ptr(stream);
     address
 }

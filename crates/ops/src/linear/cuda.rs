@@ -13,7 +13,7 @@ use crate::{
     node::Way,
 };
 
-/// `x w^T + b`, always in f32.
+/// `x w^T + b`, as f32; in bf16 the products' sums have been rounded to that.
 pub(super) fn forward(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let y = factor(x)?.matmul(&factor(w)?.t()?)?;
     let y = cast(&y, DType::F32)?;

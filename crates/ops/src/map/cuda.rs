@@ -12,6 +12,9 @@ use crate::{
     node::End,
 };
 
+/// Blocks of a grid along its last dimension, at most.
+const MATRICES: usize = 65_535;
+
 /// The sum of two dense tensors.
 pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     expect_alike(a, b)?;
@@ -71,23 +74,30 @@ pub(crate) fn planes(tensor: &Tensor) -> Result<Tensor> {
     Ok(turned)
 }
 
-/// Writes each of `count` matrices, turned, to a tensor of the same size and any type.
-pub(crate) fn turn(
+/// Writes each of `count` matrices, turned, to a tensor of the same size and type.
+fn turn(
     from: &Tensor,
     to: &Tensor,
     count: usize,
     (rows, columns): (usize, usize),
 ) -> Result<()> {
-    let name = match (suffix(from)?, suffix(to)?) {
-        (from, to) if from == to => format!("turn_{from}"),
-        (from, to) => format!("turn_{from}_{to}"),
-    };
+    let kernel = Kernel { source: Source::MAP, name: format!("turn_{}", suffix(from)?) };
     let tiles = |n: usize| n.div_ceil(32) as u32;
-    let blocks = (tiles(columns), tiles(rows), count as u32);
-    let grid = Grid { blocks, threads: (32, 8, 1) };
-    let args = [at(from)?, at(to)?, Arg::Int(rows as u32), Arg::Int(columns as u32)];
-    // SAFETY: both tensors have `count` matrices of that size.
-    unsafe { launch(gpu(from)?, &Kernel { source: Source::MAP, name }, grid, &args) }
+    let matrix = rows * columns * from.dtype().size_in_bytes();
+    for start in (0..count).step_by(MATRICES) {
+        let matrices = (count - start).min(MATRICES) as u32;
+        let blocks = (tiles(columns), tiles(rows), matrices);
+        let grid = Grid { blocks, threads: (32, 8, 1) };
+        let behind = |arg| match arg {
+            Arg::Pointer(address) => Arg::Pointer(address + (start * matrix) as u64),
+            other => other,
+        };
+        let sizes = [Arg::Int(rows as u32), Arg::Int(columns as u32)];
+        let args = [behind(at(from)?), behind(at(to)?), sizes[0], sizes[1]];
+        // SAFETY: both tensors have `count` matrices of that size.
+        unsafe { launch(gpu(from)?, &kernel, grid, &args)? };
+    }
+    Ok(())
 }
 
 /// The same values as another type, where they are not yet.

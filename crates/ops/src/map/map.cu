@@ -15,7 +15,7 @@ static __device__ void clip_all(const T *x, T *y, float low, float high, size_t 
     if (i < n) store(y, i, clip(load(x, i), low, high));
 }
 
-// The gradient of what an activation was given, from its result y; dy + added, if there is one.
+// The gradient of what an activation was given, from its result y.
 template <typename T>
 static __device__ void pass_all(const T *y, const T *dy, T *dx, float low, float high, size_t n) {
     size_t i = thread();
@@ -42,8 +42,8 @@ static __device__ void take_rows(const T *values, const unsigned *rows, T *some,
 
 // Each of gridDim.z matrices [rows, columns] turned to [columns, rows], by tiles of 32 x 32;
 // blocks of 32 x 8 threads.
-template <typename From, typename To>
-static __device__ void turn(const From *from, To *to, unsigned rows, unsigned columns) {
+template <typename T>
+static __device__ void turn(const T *from, T *to, unsigned rows, unsigned columns) {
     __shared__ float tile[32][33];
     size_t matrix = (size_t)blockIdx.z * rows * columns;
     unsigned column = blockIdx.x * 32 + threadIdx.x, row = blockIdx.y * 32 + threadIdx.y;
@@ -95,12 +95,4 @@ extern "C" __global__ void cast_float_bf16(const float *from, bf16 *to, size_t n
 }
 extern "C" __global__ void cast_bf16_float(const bf16 *from, float *to, size_t n) {
     cast(from, to, n);
-}
-extern "C" __global__ void turn_float_bf16(const float *from, bf16 *to, unsigned rows,
-                                           unsigned columns) {
-    turn(from, to, rows, columns);
-}
-extern "C" __global__ void turn_bf16_float(const bf16 *from, float *to, unsigned rows,
-                                           unsigned columns) {
-    turn(from, to, rows, columns);
 }

@@ -111,7 +111,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// If they are not f32 on the CPU.
+    /// If they are not f32 on the CPU, nor f32 or bf16 on a GPU.
     pub(crate) fn dense(&self) -> Result<Tensor> {
         storage::dense(&self.value)
     }

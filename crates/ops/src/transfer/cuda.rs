@@ -55,7 +55,8 @@ impl Copied {
 
 impl Drop for Copied {
     fn drop(&mut self) {
-        // the tensor may be freed unused, in the computation's order: not while it is written
+        // dropped before its tensor, which may be freed unused, in the computation's order: not
+        // while it is written
         let _ = self.wait();
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use candle_core::{
-    CudaDevice, DType, Result, Tensor,
+    CudaDevice, DType, Result, Tensor, bail,
     cuda::cudarc::cudnn::{CudnnError, result, sys},
 };
 
@@ -44,6 +44,12 @@ pub(super) fn convolve(
     out: &Tensor,
 ) -> Result<()> {
     static CUDNN: Mutex<Option<Cudnn>> = Mutex::new(None);
+    for tensor in [a, b, out] {
+        let count = tensor.elem_count();
+        if i32::try_from(count).is_err() {
+            bail!("a batch of {count} values is TOO_LARGE for cuDNN");
+        }
+    }
     let mut cudnn = CUDNN.lock().unwrap_or_else(PoisonError::into_inner);
     let cudnn = match &mut *cudnn {
         Some(cudnn) => cudnn,
