@@ -127,10 +127,12 @@ m T=0;                               is "so is T=0"                             
 m DEVICE=tpu;                        is "and an unknown device"                            "$rc" 2
 m PRECISION=f16;                     is "and an unknown precision"                         "$rc" 2
 mkdir -p target/cuda && cp -a target/release target/cuda
+export CUDA_COMPUTE_CAP=90; touch -d '1 hour ago' target/cuda/for-90
 m DEVICE=cuda OUT=runs/gpu;          is "a GPU has programs of its own"                    "$rc $n $(grep -c '^target/cuda/release/' out.txt) $(grep -c '^target/release/' out.txt)" "0 27 27 0"
                                      is "  those that compute are told the precision"      "$(grep -c -- '--device cuda' out.txt) $(grep -c -- '--precision tf32' out.txt)" "27 19"
 m DEVICE=cuda OUT=runs/gpu;          is "  again: nothing to do"                           "$rc $n" "0 0"
 m DEVICE=cuda OUT=runs/gpu PRECISION=bf16; is "  another precision: all that is computed"  "$(ran)" "attack=3 evaluate=5 explain=6 report=1 reweight=2 score=3 train=5"
+NVCC=nvcc-of-nobody m DEVICE=cuda OUT=runs/gpu CUDA_COMPUTE_CAP=80; is "  another GPU: other programs"   "$rc $(grep -c 'DEVICE=cuda needs nvcc' out.txt)" "2 1"
 m DEVICE=cuda OUT=runs/gpu PRECISION=bf16 DEVICE=cpu -n; is "  the processor is told none" "$(grep -c -- '--precision' out.txt)" "0"
 rm -r runs/gpu
 m clean RUN=wide;                    is "clean forgets one run"                            "$(ls runs | tr '\n' ' ')" "base third "
