@@ -81,12 +81,41 @@ impl Plan {
             result::set_convolution_math_type(conv, math)?;
             result::set_convolution_group_count(conv, geometry.groups as i32)?;
         }
-        let parts = Parts { handle, x, w, y, conv };
-        let (algorithm, workspace) = match kind {
-            Kind::Forward => parts.forward()?,
-            Kind::Data => parts.data()?,
-            Kind::Weight => parts.weight()?,
-        };
+        // SAFETY: the descriptors are set, and the lists are of numbers.
+        let (algorithm, workspace) = unsafe {
+            match kind {
+                Kind::Forward => fastest(
+                    |most, count, list| {
+                        result::get_convolution_forward_algorithm(
+                            handle, x, w, conv, y, most, count, list,
+                        )
+                    },
+                    |f: &sys::cudnnConvolutionFwdAlgoPerfStruct| {
+                        (Algorithm::Forward(f.algo), f.memory, f.status, f.determinism)
+                    },
+                ),
+                Kind::Data => fastest(
+                    |most, count, list| {
+                        result::get_convolution_backward_data_algorithm(
+                            handle, w, y, conv, x, most, count, list,
+                        )
+                    },
+                    |f: &sys::cudnnConvolutionBwdDataAlgoPerfStruct| {
+                        (Algorithm::Data(f.algo), f.memory, f.status, f.determinism)
+                    },
+                ),
+                Kind::Weight => fastest(
+                    |most, count, list| {
+                        result::get_convolution_backward_filter_algorithm(
+                            handle, x, y, conv, w, most, count, list,
+                        )
+                    },
+                    |f: &sys::cudnnConvolutionBwdFilterAlgoPerfStruct| {
+                        (Algorithm::Weight(f.algo), f.memory, f.status, f.determinism)
+                    },
+                ),
+            }
+        }?;
         Ok(Self { x, w, y, conv, algorithm, workspace })
     }
 
@@ -120,102 +149,31 @@ impl Plan {
     }
 }
 
-/// What an algorithm is chosen for.
-struct Parts {
-    handle: sys::cudnnHandle_t,
-    x: sys::cudnnTensorDescriptor_t,
-    w: sys::cudnnFilterDescriptor_t,
-    y: sys::cudnnTensorDescriptor_t,
-    conv: sys::cudnnConvolutionDescriptor_t,
-}
-
 /// More algorithms than there are.
 const ALGORITHMS: usize = 16;
 
-impl Parts {
-    /// The algorithm that cuDNN holds to be the fastest of those that sum in a fixed order.
-    fn forward(&self) -> Result<(Algorithm, usize), CudnnError> {
-        let Self { handle, x, w, y, conv } = *self;
-        let mut count = 0;
-        // SAFETY: plain numbers.
-        let mut found = [unsafe { zeroed() }; ALGORITHMS];
-        // SAFETY: the descriptors are set, and there is room for as many as are asked for.
-        unsafe {
-            let asked = ALGORITHMS as i32;
-            result::get_convolution_forward_algorithm(
-                handle,
-                x,
-                w,
-                conv,
-                y,
-                asked,
-                &raw mut count,
-                found.as_mut_ptr(),
-            )?;
-        }
-        let found: &[sys::cudnnConvolutionFwdAlgoPerfStruct] = &found[..count as usize];
-        let chosen = found.iter().find(|f| is_usable(f.status, f.determinism));
-        let chosen = chosen.ok_or(NONE)?;
-        Ok((Algorithm::Forward(chosen.algo), chosen.memory))
-    }
-
-    /// As [`Self::forward`].
-    fn data(&self) -> Result<(Algorithm, usize), CudnnError> {
-        let Self { handle, x, w, y, conv } = *self;
-        let mut count = 0;
-        // SAFETY: plain numbers.
-        let mut found = [unsafe { zeroed() }; ALGORITHMS];
-        // SAFETY: the descriptors are set, and there is room for as many as are asked for.
-        unsafe {
-            let asked = ALGORITHMS as i32;
-            result::get_convolution_backward_data_algorithm(
-                handle,
-                w,
-                y,
-                conv,
-                x,
-                asked,
-                &raw mut count,
-                found.as_mut_ptr(),
-            )?;
-        }
-        let found: &[sys::cudnnConvolutionBwdDataAlgoPerfStruct] = &found[..count as usize];
-        let chosen = found.iter().find(|f| is_usable(f.status, f.determinism));
-        let chosen = chosen.ok_or(NONE)?;
-        Ok((Algorithm::Data(chosen.algo), chosen.memory))
-    }
-
-    /// As [`Self::forward`].
-    fn weight(&self) -> Result<(Algorithm, usize), CudnnError> {
-        let Self { handle, x, w, y, conv } = *self;
-        let mut count = 0;
-        // SAFETY: plain numbers.
-        let mut found = [unsafe { zeroed() }; ALGORITHMS];
-        // SAFETY: the descriptors are set, and there is room for as many as are asked for.
-        unsafe {
-            let asked = ALGORITHMS as i32;
-            result::get_convolution_backward_filter_algorithm(
-                handle,
-                x,
-                y,
-                conv,
-                w,
-                asked,
-                &raw mut count,
-                found.as_mut_ptr(),
-            )?;
-        }
-        let found: &[sys::cudnnConvolutionBwdFilterAlgoPerfStruct] =
-            &found[..count as usize];
-        let chosen = found.iter().find(|f| is_usable(f.status, f.determinism));
-        let chosen = chosen.ok_or(NONE)?;
-        Ok((Algorithm::Weight(chosen.algo), chosen.memory))
-    }
-}
-
-const NONE: CudnnError = CudnnError(sys::cudnnStatus_t::CUDNN_STATUS_NOT_SUPPORTED);
-
-fn is_usable(status: sys::cudnnStatus_t, determinism: sys::cudnnDeterminism_t) -> bool {
-    status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
-        && determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC
+/// The algorithm that cuDNN holds to be the fastest of those that sum in a fixed order, and the
+/// bytes it works in: of a list that `ask` has it write, with its fastest first, and of which
+/// `read` makes these, the status and the determinism.
+///
+/// # Safety
+///
+/// The descriptors that `ask` hands over are set, and all of a `P` may be 0.
+unsafe fn fastest<P: Copy, A>(
+    ask: impl FnOnce(i32, *mut i32, *mut P) -> Result<(), CudnnError>,
+    read: impl Fn(&P) -> (A, usize, sys::cudnnStatus_t, sys::cudnnDeterminism_t),
+) -> Result<(A, usize), CudnnError> {
+    let mut count = 0;
+    // SAFETY: as the caller promises.
+    let mut found = [unsafe { zeroed::<P>() }; ALGORITHMS];
+    ask(ALGORITHMS as i32, &raw mut count, found.as_mut_ptr())?;
+    let mut found = found[..count as usize].iter().map(read);
+    let is_usable = |status, determinism| {
+        status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
+            && determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC
+    };
+    found
+        .find(|&(_, _, status, determinism)| is_usable(status, determinism))
+        .map(|(algorithm, memory, ..)| (algorithm, memory))
+        .ok_or(CudnnError(sys::cudnnStatus_t::CUDNN_STATUS_NOT_SUPPORTED))
 }
