@@ -1,3 +1,5 @@
+use std::sync::OnceLock;
+
 use candle_core::Tensor;
 use models::{Mode, Network, Tap};
 use ops::{Gradients, Node};
@@ -18,6 +20,17 @@ pub struct Subject<'a> {
     /// The logits, `[B, K]`, which lead back to the activation as a variable: what is computed
     /// behind the tap is kept as long as this.
     logits: Node,
+    errand: Option<Errand>,
+}
+
+/// The way back to the pixels that [`Subject::backward`] will go.
+#[derive(Clone)]
+struct Errand {
+    rows: Vec<u32>,
+    /// By the logits of these rows.
+    gradient: Tensor,
+    /// What of it has come to the tap, as soon as it is there.
+    at_tap: OnceLock<Tensor>,
 }
 
 impl<'a> Subject<'a> {
@@ -48,7 +61,7 @@ impl<'a> Subject<'a> {
         activation: Node,
     ) -> Result<Self> {
         let logits = network.head(&Node::variable(&activation), tap, Mode::Eval)?;
-        Ok(Self { network, tap, pixels, activation, logits })
+        Ok(Self { network, tap, pixels, activation, logits, errand: None })
     }
 
     /// The images, `[B, 3, H, W]`, in \[0, 1\].
@@ -82,22 +95,38 @@ impl<'a> Subject<'a> {
         Self::at(self.network, self.tap, pixels, self.activation.rows(rows)?)
     }
 
-    /// The gradients of `Σ gradient ∘ logits` of the images in these rows, by the variable
-    /// that the pixels were: their rows of what the whole batch would give, bit by bit.
+    /// Says what [`Self::backward`] will be asked for: the gradients of `Σ gradient ∘ logits` of
+    /// the images in these rows. A method that explains by gradients takes them along to the tap,
+    /// so that parameters behind it are read once for both.
     ///
     /// # Shapes
     ///
     /// - `gradient`: `[R, K]`
+    #[must_use]
+    pub fn going_back(self, rows: Vec<u32>, gradient: Tensor) -> Self {
+        Self { errand: Some(Errand { rows, gradient, at_tap: OnceLock::new() }), ..self }
+    }
+
+    /// The gradients that [`Self::going_back`] was told of, by the variable that the pixels
+    /// were: bit by bit the rows of what the whole batch would give; none if it was not told.
+    ///
+    /// # Shapes
+    ///
     /// - result: `[R, 3, H, W]`; nothing if the pixels were a constant
     ///
     /// # Errors
     ///
     /// If there is no such row, if the gradient has another shape, or if the network does
     /// not compute.
-    pub fn backward(self, rows: &[u32], gradient: &Tensor) -> Result<Gradients> {
-        let gradients = self.logits.backward_rows(rows, gradient)?;
-        let at_tap = of_activation(&gradients, &self.activation);
-        Ok(self.activation.backward_rows(rows, &at_tap)?)
+    pub fn backward(self) -> Result<Gradients> {
+        let Some(Errand { rows, gradient, at_tap }) = self.errand else {
+            return Ok(Gradients::default());
+        };
+        let at_tap = match at_tap.into_inner() {
+            Some(at_tap) => at_tap,
+            None => to_tap(self.logits, &self.activation, &rows, &gradient)?,
+        };
+        Ok(self.activation.backward_rows(&rows, &at_tap)?)
     }
 
     /// The gradient of `Σ gradient ∘ logits` by the activation, of its shape.
@@ -105,11 +134,30 @@ impl<'a> Subject<'a> {
     /// In evaluation mode an image's logits depend on its own activation alone, so that one
     /// pass serves the batch. The gradients of parameters are not computed.
     pub(crate) fn gradient_at_tap(&self, gradient: &Tensor) -> Result<Tensor> {
-        let gradients = self.logits.clone().backward(gradient)?;
-        Ok(of_activation(&gradients, &self.activation))
+        let back = |rows: &[u32], gradient: &Tensor| {
+            to_tap(self.logits.clone(), &self.activation, rows, gradient)
+        };
+        let images = self.logits.dim(0)?;
+        let mut rows: Vec<u32> = (0..images as u32).collect();
+        let open = |errand: &&Errand| errand.at_tap.get().is_none();
+        let Some(errand) = self.errand.as_ref().filter(open) else {
+            return back(&rows, gradient);
+        };
+        rows.extend(&errand.rows);
+        let both = back(&rows, &Tensor::cat(&[gradient, &errand.gradient], 0)?)?;
+        // it is open: nobody has set it
+        let _ = errand.at_tap.set(both.narrow(0, images, errand.rows.len())?);
+        Ok(both.narrow(0, 0, images)?)
     }
 }
 
-fn of_activation(gradients: &Gradients, activation: &Node) -> Tensor {
-    gradients.get(activation).expect("the logits depend on the activation").clone()
+/// The gradient by the activation of some rows, which may repeat.
+fn to_tap(
+    logits: Node,
+    activation: &Node,
+    rows: &[u32],
+    gradient: &Tensor,
+) -> Result<Tensor> {
+    let gradients = logits.backward_rows(rows, gradient)?;
+    Ok(gradients.get(activation).expect("the logits depend on the activation").clone())
 }

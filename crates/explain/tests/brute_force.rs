@@ -147,3 +147,33 @@ fn a_tap_without_places_is_refused() {
     let said = refused.unwrap_err().to_string();
     assert!(said.contains("tap `fc`"), "{said}");
 }
+
+/// The way back to the pixels is one, whether a method takes it along to the tap, goes none
+/// itself, or is not asked at all; and the map does not notice.
+#[test]
+fn a_way_back_that_is_shared_is_the_same_way() {
+    let (network, images) = (network(), images());
+    let tap = network.resolve_tap(None).unwrap();
+    let seed = Tensor::new(&[[1f32, -2.0, 0.5]], &Device::Cpu).unwrap();
+    let subject = || {
+        let pixels = Node::variable(&images);
+        Subject::new(&network, &tap, &pixels).unwrap()
+    };
+    let pixels = |subject: Subject<'_>| -> Vec<f32> {
+        let gradients = subject.backward().unwrap();
+        gradients.get(&images).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    };
+    let map = |subject: &Subject<'_>, by: &dyn explain::Explainer| {
+        subject.explain(by, subject.logits().unwrap(), Target::Given(&TARGET)).unwrap()
+    };
+    let alone = pixels(subject().going_back(vec![1], seed.clone()));
+    assert!(alone.iter().any(|d| *d != 0.0));
+    for by in [&GradCam::default() as &dyn explain::Explainer, &explain::EigenCam] {
+        let shared = subject().going_back(vec![1], seed.clone());
+        assert_eq!(map(&shared, by), map(&subject(), by));
+        // a second explanation finds the way gone already
+        assert_eq!(map(&shared, by), map(&subject(), by));
+        assert_eq!(pixels(shared), alone);
+    }
+    assert!(subject().backward().unwrap().get(&images).is_none());
+}

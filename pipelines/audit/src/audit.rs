@@ -50,17 +50,22 @@ impl Audit<'_> {
     /// made: methods that go back to the pixels need as much again.
     fn batch(&self, rows: &[usize]) -> Result<Scores> {
         let images = performer::image_batch(self.pack, rows, self.network.device())?;
-        let subject = Subject::new(self.network, self.tap, &Node::variable(&images))?;
+        let mut subject = Subject::new(self.network, self.tap, &Node::variable(&images))?;
+        let logits = subject.logits()?;
+        let correct = Correct::of(self.pack, rows, &logits);
+        if !correct.rows.is_empty() {
+            let rows = correct.positions.iter().map(|&i| i as u32).collect();
+            subject = subject.going_back(rows, self.by_logits(&logits, &correct)?);
+        }
         let clean = subject.predict_and_explain(self.explainer, self.target, |logits| {
             self.labels(rows, logits)
         })?;
 
-        let correct = Correct::of(self.pack, rows, &clean.predicted);
         let perturbed = if correct.rows.is_empty() {
             None
         } else {
             // the way back through the network is freed before it is gone through again
-            let signs = self.signs(subject, &images, &clean.logits, &correct)?;
+            let signs = self.signs(subject, &images, &correct)?;
             let pixels = self.perturbed(&clean, &correct, &signs)?;
             let subject = Subject::new(self.network, self.tap, &Node::from(&pixels))?;
             let explanation =

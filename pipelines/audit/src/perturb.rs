@@ -18,8 +18,10 @@ pub(crate) struct Correct {
 }
 
 impl Correct {
-    /// Those of these rows of the pack whose prediction is right.
-    pub(crate) fn of(pack: &Pack, rows: &[usize], predicted: &[i64]) -> Self {
+    /// Those of these rows of the pack whose highest logit is a label's.
+    pub(crate) fn of(pack: &Pack, rows: &[usize], logits: &[f32]) -> Self {
+        let predicted: Vec<i64> =
+            logits.chunks_exact(pack.classes()).map(explain::predicted_class).collect();
         let is_right = |&i: &usize| pack.labels.row(rows[i]).has(predicted[i]);
         let positions: Vec<usize> = (0..rows.len()).filter(is_right).collect();
         Self { rows: positions.iter().map(|&i| rows[i]).collect(), positions }
@@ -27,6 +29,22 @@ impl Correct {
 }
 
 impl Audit<'_> {
+    /// The gradient of each one's loss by its logits, `[R, K]`, as far as its signs need it.
+    pub(crate) fn by_logits(&self, logits: &[f32], correct: &Correct) -> Result<Tensor> {
+        let classes = self.pack.classes();
+        let of_image = |&i: &usize| &logits[i * classes..][..classes];
+        let logits: Vec<f32> =
+            correct.positions.iter().flat_map(of_image).copied().collect();
+        let labels = self.pack.labels.select(&correct.rows);
+        let target = match &labels {
+            Labels::Single(labels) => Target::Single(labels),
+            Labels::Multi { classes, hot } => Target::Multi { classes: *classes, hot },
+        };
+        let gradient = attack::logit_gradient(&logits, classes, &target);
+        let shape = (correct.rows.len(), classes);
+        Ok(Tensor::from_vec(gradient, shape, self.network.device())?)
+    }
+
     /// The direction in which the loss of each of them grows, Eq. (7).
     ///
     /// Goes back the way that the whole batch came, with these images alone.
@@ -39,24 +57,9 @@ impl Audit<'_> {
         &self,
         subject: Subject<'_>,
         images: &Tensor,
-        logits: &[f32],
         correct: &Correct,
     ) -> Result<Vec<Vec<u8>>> {
-        let classes = self.pack.classes();
-        let of_image = |&i: &usize| &logits[i * classes..][..classes];
-        let logits: Vec<f32> =
-            correct.positions.iter().flat_map(of_image).copied().collect();
-        let labels = self.pack.labels.select(&correct.rows);
-        let target = match &labels {
-            Labels::Single(labels) => Target::Single(labels),
-            Labels::Multi { classes, hot } => Target::Multi { classes: *classes, hot },
-        };
-        let gradient = attack::logit_gradient(&logits, classes, &target);
-        let shape = (correct.rows.len(), classes);
-        let gradient = Tensor::from_vec(gradient, shape, images.device())?;
-
-        let rows: Vec<u32> = correct.positions.iter().map(|&i| i as u32).collect();
-        let gradients = subject.backward(&rows, &gradient)?;
+        let gradients = subject.backward()?;
         let gradient = gradients.get(images).expect("the logits depend on the images");
         let gradient = ops::host(gradient)?;
         attack::signs(&gradient, correct.rows.len()).map_err(|error| match error {
