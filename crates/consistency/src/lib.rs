@@ -9,20 +9,28 @@
 //! v = 1 − E                                         Eq. (4)    weight
 //! ```
 //!
+//! What the paper compares these weights with is here too: [`hard_negative`], [`focal`] and
+//! [`equalized_focal`] look at the prediction alone; [`by_flip`], [`by_distance`], [`exchange`]
+//! and [`level`] leave out a part of Eq. (4).
+//!
 //! Everything here is a function of plain numbers; networks and files are elsewhere.
 
+mod control;
 mod distance;
 mod explanation_consistency;
 mod prediction;
 mod psi;
 mod quantile;
+mod rival;
 mod weight;
 
+pub use control::{by_distance, by_flip, exchange, level};
 pub use distance::{Reduction, distance};
 pub use explanation_consistency::{Comparison, Verdict, evaluate};
 pub use prediction::{Label, Prediction, judge};
 pub use psi::Psi;
 pub use quantile::quantile;
+pub use rival::{Pull, equalized_focal, focal, hard_negative};
 pub use weight::weight;
 
 /// A name that stands for nothing here.

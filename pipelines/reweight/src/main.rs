@@ -1,72 +1,20 @@
 //! `reweight`: the next round's sample weights.
 //!
 //! Before the first round every sample weighs 1; after each round the paper's Eq. (4)
-//! lets the samples whose explanation moved weigh most.
+//! lets the samples whose explanation moved weigh most. Its rivals, and what is left of it
+//! without one of its parts, are methods too.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, ensure};
 use artifact::{Pack, Scores, Weights};
-use clap::{Parser, ValueEnum};
 use stage::Stage;
 
+use crate::args::{Args, Method};
+
+mod args;
 mod summary;
 mod weights;
-
-/// Write the sample weights of the next round of training
-#[derive(Debug, Parser)]
-#[command(name = "reweight", version)]
-struct Args {
-    /// How to weigh
-    #[arg(long, value_enum)]
-    method: Method,
-
-    /// Pack of the images, all to weigh 1 (uniform)
-    #[arg(
-        long,
-        value_name = "PACK",
-        required_if_eq("method", "uniform"),
-        conflicts_with_all = ["scores", "previous", "floor"]
-    )]
-    data: Option<PathBuf>,
-
-    /// Table of scores, of `score` (consistency)
-    #[arg(long, value_name = "FILE", required_if_eq("method", "consistency"))]
-    scores: Option<PathBuf>,
-
-    /// Weights of the last round, from which `selected` is carried over
-    #[arg(long, value_name = "FILE")]
-    previous: Option<PathBuf>,
-
-    /// Weights are FLOOR + (1 - FLOOR) v, with v of Eq. (4); the paper has 0
-    #[arg(long, value_name = "FLOOR", default_value_t = 0.0, value_parser = floor)]
-    floor: f32,
-
-    /// Table of weights to write (Parquet)
-    #[arg(long, value_name = "FILE")]
-    output: PathBuf,
-
-    #[command(flatten)]
-    common: stage::Common,
-}
-
-/// How to weigh.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Method {
-    /// Every sample weighs 1
-    Uniform,
-    /// v = 1 - E, the paper's Eq. (4)
-    Consistency,
-}
-
-fn floor(text: &str) -> Result<f32, String> {
-    let expected = "expected a number from 0 to below 1";
-    let floor = text.parse().map_err(|_| expected.to_owned())?;
-    if (0.0..1.0).contains(&floor) { Ok(floor) } else { Err(expected.to_owned()) }
-}
 
 fn main() -> ExitCode {
     stage::main(run)
@@ -74,9 +22,10 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.common.check()?;
+    args.check()?;
     let (weights, provenance) = match args.method {
         Method::Uniform => uniform(args, stage)?,
-        Method::Consistency => consistency(args, stage)?,
+        _ => scored(args, stage)?,
     };
     weights.write(&args.output, &provenance)?;
     stage::print(&summary::Summary::of(&weights))?;
@@ -84,24 +33,22 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
 }
 
 fn uniform(args: &Args, stage: &Stage) -> anyhow::Result<(Weights, artifact::Provenance)> {
-    let path = args.data.as_deref().context("--method uniform needs --data")?;
+    let path = args.data.as_deref().context("no --data")?;
     let pack = Pack::open(path)?;
     let provenance = stage.provenance().with_input("data", pack.digest());
-    Ok((weights::uniform(pack.len()), provenance))
+    let samples = (0..pack.len() as u32).collect();
+    Ok((weights::table(samples, vec![1.0; pack.len()]), provenance))
 }
 
-fn consistency(
-    args: &Args,
-    stage: &Stage,
-) -> anyhow::Result<(Weights, artifact::Provenance)> {
-    let path = args.scores.as_deref().context("--method consistency needs --scores")?;
+fn scored(args: &Args, stage: &Stage) -> anyhow::Result<(Weights, artifact::Provenance)> {
+    let path = args.scores.as_deref().context("no --scores")?;
     let (scores, origin) = Scores::read(path)?;
-    check(path, &scores)?;
+    check(args.method, path, &scores)?;
     let mut provenance = stage
         .provenance()
         .with_input("scores", artifact::digest(path)?)
         .inheriting(origin.as_ref());
-    let mut weights = weights::consistency(&scores, args.floor);
+    let mut weights = weights::table(scores.sample.clone(), weights::of(args, &scores));
     if let Some(previous) = args.previous.as_deref() {
         let (old, old_origin) = Weights::read(previous)?;
         artifact::agree("data", (path, origin.as_ref()), (previous, old_origin.as_ref()))?;
@@ -115,10 +62,11 @@ fn consistency(
 }
 
 /// Fails over scores that say nothing: Eq. (4) would give weight 1 without a word.
-fn check(path: &Path, scores: &Scores) -> anyhow::Result<()> {
+fn check(method: Method, path: &Path, scores: &Scores) -> anyhow::Result<()> {
     ensure!(!scores.is_empty(), "{}: expected scores, found no rows", path.display());
     let compared = |i: usize| scores.consistency[i].is_some() || scores.status[i] != 0;
-    let lacking = (0..scores.len()).find(|&i| scores.correct[i] && !compared(i));
+    let lacking =
+        (0..scores.len()).find(|&i| method.compares() && scores.correct[i] && !compared(i));
     ensure!(
         lacking.is_none(),
         "{}: expected the consistency of every correctly predicted sample, found none of sample {}; \

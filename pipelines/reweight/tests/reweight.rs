@@ -160,6 +160,48 @@ fn a_floor_raises_the_lowest_weights() {
 }
 
 #[test]
+fn rivals_need_no_maps_and_ablations_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let scores = Scores {
+        sample: vec![0, 1],
+        label: vec![0, 1],
+        predicted: vec![0, 0],
+        predicted_perturbed: vec![None; 2],
+        correct: vec![true, false],
+        loss: vec![0.5, 2.0],
+        confidence: vec![0.75, 0.25],
+        entropy: vec![0.5; 2],
+        distance: vec![None; 2],
+        inconsistency: vec![None; 2],
+        consistency: vec![None; 2],
+        status: vec![0; 2],
+    };
+    scores.write(&dir.path().join("scores.parquet"), &of_data("dddd")).unwrap();
+    let of = |method: &str, more: &[&str]| {
+        let flags = ["--method", method, "--scores", "scores.parquet"];
+        reweight(dir.path(), &[&flags[..], more].concat())
+    };
+    for (method, more, expected) in [
+        ("hard-negative", &[][..], [0.0, 1.0]),
+        ("focal", &["--gamma", "1"][..], [0.25, 0.75]),
+        // class 0 is pulled up by 0.25, down by 2 - 0.75, and its γ is 8.4: 4.2 · 0.25^8.4;
+        // class 1 is never predicted: it is pulled up alone
+        ("equalized-focal", &[][..], [0.000_036_808, 0.5625]),
+    ] {
+        assert_succeeded(&of(method, more));
+        for (found, expected) in read(dir.path()).0.weight.into_iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-8, "{method}: {found}, not {expected}");
+        }
+    }
+    std::fs::remove_file(dir.path().join("weights.parquet")).unwrap();
+    for method in ["consistency", "flip", "distance", "shuffled", "level"] {
+        refused(dir.path(), &of(method, &[]), 1, &["sample 0", "--perturbed"]);
+    }
+    refused(dir.path(), &of("focal", &["--fraction", "0.5"]), 1, &["--fraction", "focal"]);
+    refused(dir.path(), &of("hard-negative", &["--gamma", "2"]), 1, &["--gamma"]);
+}
+
+#[test]
 fn selection_is_carried_over_but_no_weight_and_no_pseudo_label_is() {
     let dir = tempfile::tempdir().unwrap();
     scores(dir.path(), &of_data("dddd"));
