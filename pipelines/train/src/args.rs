@@ -101,6 +101,14 @@ pub(crate) struct Recipe {
     #[arg(long, value_name = "F", default_value_t = 0.1, value_parser = not_negative)]
     pub(crate) decay_factor: f64,
 
+    /// Loss L of a sample
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) loss: LossName,
+
+    /// Exponent of the focal losses [default: 2]
+    #[arg(long, value_name = "GAMMA", value_parser = above_zero)]
+    pub(crate) gamma: Option<f64>,
+
     /// What the sum of v·L over a batch is divided by: its samples, or their weights v
     #[arg(long, value_enum, default_value_t)]
     pub(crate) normalize: Normalize,
@@ -131,6 +139,18 @@ impl Algorithm {
             Self::Sgd => "sgd",
         }
     }
+}
+
+/// The loss of a sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, ValueEnum)]
+pub(crate) enum LossName {
+    /// Of its class; of a set of labels binary cross entropy, averaged over the classes
+    #[default]
+    CrossEntropy,
+    /// Less of it the surer the network is (Lin et al., 2017)
+    Focal,
+    /// The same with an exponent for each class (Li et al., 2022)
+    EqualizedFocal,
 }
 
 /// What a batch's sum of weighted losses is divided by.
@@ -194,6 +214,10 @@ fn number(text: &str, fits: impl Fn(f64) -> bool, what: &str) -> Result<f64, Str
 
 fn not_negative(text: &str) -> Result<f64, String> {
     number(text, |x| x >= 0.0 && x.is_finite(), "a number that is not negative")
+}
+
+fn above_zero(text: &str) -> Result<f64, String> {
+    number(text, |x| x > 0.0 && x.is_finite(), "a number above 0")
 }
 
 fn below_one(text: &str) -> Result<f64, String> {

@@ -13,6 +13,7 @@ use stage::{Progress, Stage};
 use crate::{
     args::Args,
     loss,
+    objective::Objective,
     optimizer::{Finite, Optimizer},
     samples::Samples,
     schedule::learning_rate,
@@ -37,8 +38,8 @@ pub(crate) struct Lesson<'a> {
 }
 
 /// Sums over the batches of an epoch.
-#[derive(Default)]
 struct Sums {
+    objective: Objective,
     loss: f64,
     divisor: f64,
     correct: usize,
@@ -47,6 +48,10 @@ struct Sums {
 }
 
 impl Sums {
+    fn new(objective: Objective) -> Self {
+        Self { objective, loss: 0.0, divisor: 0.0, correct: 0, seen: 0, skipped: 0 }
+    }
+
     fn mean_loss(&self) -> f64 {
         if self.divisor > 0.0 { self.loss / self.divisor } else { 0.0 }
     }
@@ -90,7 +95,9 @@ impl Open {
         let weighted = losses.iter().zip(&weights);
         sums.loss += weighted.map(|(l, v)| f64::from(*l) * f64::from(*v)).sum::<f64>();
         sums.divisor += divisor;
-        sums.correct += loss::correct(&self.logits.values()?, &labels);
+        let logits = self.logits.values()?;
+        sums.objective.see(&logits, &labels);
+        sums.correct += loss::correct(&logits, &labels);
         sums.seen += sample.len();
         Ok(())
     }
@@ -126,21 +133,20 @@ impl Learner {
             (common.seed, self.epoch),
             lesson.device,
         );
-        let mut sums = Sums::default();
+        let mut sums = Sums::new(Objective::new(recipe, lesson.pack.classes()));
         // a step is looked at while the next one is computed: nothing waits for the look
         let mut open: Option<Open> = None;
         for number in 0.. {
             let ready = batches.ready();
-            if ready.is_none()
+            if (ready.is_none() || sums.objective.looks_back())
                 && let Some(open) = open.take()
             {
                 // so that what is waited for the data is what the device waits
                 open.close(&mut sums)?;
             }
             let Some(batch) = ready.or_else(|| batches.next()) else { break };
-            let started = ops::threads::run(|| {
-                self.step(lesson, batch?, (number, rate), &mut sums.skipped)
-            });
+            let started =
+                ops::threads::run(|| self.step(lesson, batch?, (number, rate), &mut sums));
             let images = recipe.batch_size;
             if let Some(started) = stage::in_batches_of(images, "--batch-size", started)?
                 && let Some(before) = open.replace(started)
@@ -187,7 +193,7 @@ impl Learner {
         lesson: &Lesson<'_>,
         batch: Batch,
         (number, rate): (u64, f64),
-        skipped: &mut usize,
+        sums: &mut Sums,
     ) -> anyhow::Result<Option<Open>> {
         let Lesson { args, samples, device, .. } = lesson;
         let rows: Vec<usize> = batch.sample.iter().map(|&sample| sample as usize).collect();
@@ -195,7 +201,7 @@ impl Learner {
         let labels = samples.labels.select(&rows);
         let divisor = loss::divisor(&weights, args.recipe.normalize);
         if divisor == 0.0 {
-            *skipped += 1;
+            sums.skipped += 1;
             return Ok(None);
         }
 
@@ -204,12 +210,18 @@ impl Learner {
         drop(batch.images);
         let logits = self.network.forward(&images, Mode::Train { dropout_seed })?;
         let losses = loss::per_sample(&logits, &labels)?;
-        let values = ops::later(&losses)?;
+        let mut shares = loss::shares(&weights, divisor, device)?;
+        let values = if let Some(focused) = sums.objective.focus(&losses, &labels)? {
+            shares = (shares * focused.slopes)?;
+            ops::later(&focused.values)?
+        } else {
+            ops::later(&losses)?
+        };
         let said = ops::later(&logits)?;
 
         // the losses alone lead to the network now, which is freed on the way back
         drop(logits);
-        let gradients = losses.backward(&loss::shares(&weights, divisor, device)?)?;
+        let gradients = losses.backward(&shares)?;
         let finite = self.optimizer.update(self.network.parameters(), &gradients, rate)?;
         Ok(Some(Open {
             place: (self.epoch + 1, self.optimizer.step()),

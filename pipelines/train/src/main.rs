@@ -8,6 +8,7 @@ mod args;
 mod checkpoint;
 mod learner;
 mod loss;
+mod objective;
 mod optimizer;
 mod samples;
 mod schedule;
@@ -16,11 +17,13 @@ mod start;
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context, ensure};
-use artifact::{ModelFile, ModelMeta, OptimizerState, Pack, Provenance, Training, Values};
+use artifact::{
+    LabelKind, ModelFile, ModelMeta, OptimizerState, Pack, Provenance, Training, Values,
+};
 use models::{Head, Network};
 use stage::Stage;
 
-use args::{Algorithm, Args};
+use args::{Algorithm, Args, LossName};
 use checkpoint::Checkpoint;
 use learner::{Learner, Lesson};
 use optimizer::Optimizer;
@@ -40,7 +43,18 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         args.recipe.momentum.is_none() || args.recipe.optimizer == Algorithm::Sgd,
         "--momentum is SGD's: expected --optimizer sgd with it",
     );
+    let plain = args.recipe.loss == LossName::CrossEntropy;
+    ensure!(
+        args.recipe.gamma.is_none() || !plain,
+        "--gamma is of the focal losses: expected --loss focal or equalized-focal with it",
+    );
     let pack = Arc::new(Pack::open(&args.data)?);
+    ensure!(
+        plain || pack.labels.kind() == LabelKind::Single,
+        "the focal losses are of one label an image, and {} has sets of them: expected \
+         --loss cross-entropy",
+        args.data.display(),
+    );
     let samples = match &args.weights {
         Some(path) => Samples::weighted(path, &pack)?,
         None => Samples::uniform(&pack)?,

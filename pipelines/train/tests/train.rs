@@ -114,6 +114,8 @@ fn two_rounds_of_one_epoch_are_one_of_two() {
     for (name, flags) in [
         ("adam", "--flip --crop-padding 2 --jitter 0.2 --learning-rate 0.001"),
         ("sgd", "--optimizer sgd --learning-rate 0.1 --decay-every 1 --weight-decay 1e-4"),
+        ("focal", "--loss focal --gamma 1.5 --learning-rate 0.001"),
+        ("equalized", "--loss equalized-focal --learning-rate 0.001"),
     ] {
         let (first, second, both) =
             (format!("{name}/1"), format!("{name}/2"), format!("{name}/both"));

@@ -209,6 +209,8 @@ mod tests {
             weight_decay: 0.0,
             decay_every: 0,
             decay_factor: 1.0,
+            loss: crate::args::LossName::CrossEntropy,
+            gamma: None,
             normalize: crate::args::Normalize::Mean,
         }
     }
