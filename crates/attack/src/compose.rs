@@ -11,6 +11,17 @@ pub enum Direction<'a> {
     Signs(&'a [u8]),
     /// A number in \[−1, 1\] a pixel, in units of ε.
     Delta(&'a [f32]),
+    /// No attack: towards a colour, which a pixel without meaning reaches.
+    Masking(Masking),
+}
+
+/// The colour that takes the place of what is masked (section IV-F).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Masking {
+    /// Black.
+    Zero,
+    /// The image's mean, channel by channel.
+    Mean,
 }
 
 /// The semantic-preserved adversarial example, Eq. (1).
@@ -18,6 +29,8 @@ pub enum Direction<'a> {
 /// ```text
 /// x̂ = clamp(x + ε_c · s ∘ (1 − g), 0, 1)
 /// ```
+///
+/// With masking, ε plays no part: x̂ = x∘g + c∘(1 − g), c the colour.
 ///
 /// The paper does not clamp; its oracle (`captum.robust.FGSM` with bounds 0..1) does, and
 /// x̂ stays an image. The one map g serves all three channels.
@@ -42,6 +55,8 @@ pub enum Direction<'a> {
 /// let direction = Direction::Signs(&[0b101]);
 /// compose(&[0.25, 0.5, 1.0], direction, &[0.5], [0.5, 0.5, 0.5], &mut out);
 /// assert_eq!(out, [0.5, 0.25, 1.0]); // 1.25 is clamped
+/// compose(&[0.25, 0.5, 1.0], Direction::Masking(attack::Masking::Zero), &[0.5], [0.0; 3], &mut out);
+/// assert_eq!(out, [0.125, 0.25, 0.5]);
 /// ```
 pub fn compose(
     x: &[f32],
@@ -61,6 +76,26 @@ pub fn compose(
         Direction::Delta(delta) => {
             assert_eq!(delta.len(), x.len(), "not a direction for each pixel");
             push(x, |i| delta[i], map, epsilon, out);
+        }
+        Direction::Masking(masking) => {
+            for (x, out) in x.chunks_exact(pixels).zip(out.chunks_exact_mut(pixels)) {
+                let colour = masking.colour(x);
+                for ((x, g), out) in x.iter().zip(map).zip(out) {
+                    *out = x * g + colour * (1.0 - g);
+                }
+            }
+        }
+    }
+}
+
+impl Masking {
+    fn colour(self, channel: &[f32]) -> f32 {
+        match self {
+            Self::Zero => 0.0,
+            Self::Mean => {
+                let sum: f64 = channel.iter().copied().map(f64::from).sum();
+                (sum / channel.len().max(1) as f64) as f32
+            }
         }
     }
 }
@@ -166,6 +201,14 @@ mod tests {
         assert_eq!(found.dims(), x.dims());
         assert_eq!(found.flatten_all()?.to_vec1::<f32>()?, expected);
         Ok(())
+    }
+
+    #[test]
+    fn what_is_masked_has_the_colour_and_what_is_semantic_its_own() {
+        let masked = |masking| composed(Direction::Masking(masking), [1.0, 0.0], [0.5; 3]);
+        assert_eq!(masked(Masking::Zero), [0.5, 0.0, 0.5, 0.0, 0.0, 0.0]);
+        // means 0.5, 0.5, 0.5
+        assert_eq!(masked(Masking::Mean), [0.5, 0.5, 0.5, 0.5, 0.0, 0.5]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The sign does not depend on ε or on the explanation g: it is found once a network, and
-//! an x̂ is composed wherever one is needed. Whoever has the logits of a batch already, and
+//! an x̂ is composed wherever one is needed. [`Masking`] takes the attack's place in ablations. Whoever has the logits of a batch already, and
 //! a way back from them, finds the signs by [`logit_gradient()`] and [`signs`] instead.
 
 mod compose;
@@ -16,7 +16,7 @@ mod logit_gradient;
 mod step;
 mod target;
 
-pub use compose::{Direction, compose, compose_batch};
+pub use compose::{Direction, Masking, compose, compose_batch};
 pub use error::{Error, Result};
 pub use fgsm::{fgsm, signs};
 pub use logit_gradient::logit_gradient;

@@ -11,7 +11,7 @@ use ops::Node;
 use scores::Perturbed;
 use stage::Stage;
 
-use crate::perturb::Correct;
+use crate::perturb::{Correct, Disturbance, Part};
 
 /// What is audited, and how.
 pub(crate) struct Audit<'a> {
@@ -22,8 +22,9 @@ pub(crate) struct Audit<'a> {
     pub(crate) tap: &'a Tap,
     pub(crate) explainer: &'a dyn Explainer,
     pub(crate) target: TargetKind,
-    /// Push of a pixel, per channel.
-    pub(crate) step: [f32; 3],
+    pub(crate) disturbance: Disturbance,
+    /// Where.
+    pub(crate) part: Part,
     pub(crate) psi: Psi,
     pub(crate) reduction: Reduction,
     /// What the clean maps would say of themselves in a file.
@@ -53,7 +54,8 @@ impl Audit<'_> {
         let mut subject = Subject::new(self.network, self.tap, &Node::variable(&images))?;
         let logits = subject.logits()?;
         let correct = Correct::of(self.pack, rows, &logits);
-        if !correct.rows.is_empty() {
+        let attacks = matches!(self.disturbance, Disturbance::Attack { .. });
+        if attacks && !correct.rows.is_empty() {
             let rows = correct.positions.iter().map(|&i| i as u32).collect();
             subject = subject.going_back(rows, self.by_logits(&logits, &correct)?);
         }
@@ -65,7 +67,8 @@ impl Audit<'_> {
             None
         } else {
             // the way back through the network is freed before it is gone through again
-            let signs = self.signs(subject, &images, &correct)?;
+            let signs =
+                if attacks { self.signs(subject, &images, &correct)? } else { Vec::new() };
             let pixels = self.perturbed(&clean, &correct, &signs)?;
             let subject = Subject::new(self.network, self.tap, &Node::from(&pixels))?;
             let explanation =

@@ -5,114 +5,23 @@
 //! pixels, and only its correctly predicted images go through it again, perturbed. The rows
 //! are those of the four stages, bit for bit.
 
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
+use anyhow::Context;
 use artifact::{MapsMeta, Pack};
-use attack::EpsilonUnit;
-use clap::{
-    Parser,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
-use consistency::{Psi, Reduction};
-use explain::{Smooth, TargetKind};
-use models::Arch;
+use explain::TargetKind;
 use scores::Summary;
 use stage::Stage;
 
-use crate::audit::Audit;
+use crate::{
+    args::Args,
+    audit::Audit,
+    perturb::{Disturbance, Part},
+};
 
+mod args;
 mod audit;
 mod perturb;
-
-/// Attack, explain and score in one: how far each image's explanation moves
-///
-/// The table's rows are those of attack, explain and score one after the other, bit for bit.
-/// Only the correctly predicted images are attacked: where attack stops at any image whose
-/// gradient is not finite, this does at a correctly predicted one.
-#[derive(Debug, Parser)]
-#[command(name = "audit", version)]
-struct Args {
-    /// Pack of the images
-    #[arg(long, value_name = "PACK")]
-    data: PathBuf,
-
-    /// Model to audit
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
-
-    /// Network in a model file that does not say it, such as torchvision's
-    #[arg(long, value_name = "NAME")]
-    arch: Option<Arch>,
-
-    /// Method of explanation
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "grad-cam",
-        value_parser = PossibleValuesParser::new(explain::METHODS.map(|(name, _)| name))
-    )]
-    explainer: String,
-
-    /// Layer whose output is explained; by default the network's last one with places
-    #[arg(long, value_name = "NAME")]
-    tap: Option<String>,
-
-    /// Mean over mirrored, darker and brighter copies of the image, or first principal
-    /// component of the channels
-    #[arg(
-        long,
-        value_name = "HOW",
-        value_parser = PossibleValuesParser::new(Smooth::NAMES)
-            .try_map(|how| how.parse::<Smooth>())
-    )]
-    smooth: Option<Smooth>,
-
-    /// Class that is explained: predicted, label (of a set the one of the highest confidence),
-    /// or a class's name
-    #[arg(long, value_name = "CLASS", default_value = "predicted")]
-    target: String,
-
-    /// How far each pixel is pushed, ε of Eq. (7)
-    #[arg(long, value_name = "E", value_parser = epsilon)]
-    epsilon: f64,
-
-    /// What ε is measured in: pixels in [0, 1], or the network's normalised input
-    #[arg(
-        long,
-        value_name = "UNIT",
-        default_value = "pixel",
-        value_parser = PossibleValuesParser::new(["pixel", "normalized"])
-            .try_map(|unit| unit.parse::<EpsilonUnit>())
-    )]
-    epsilon_unit: EpsilonUnit,
-
-    /// From a distance to [0, 1], ψ of Eq. (3): tanh, softsign or arctan
-    #[arg(long, value_name = "PSI", default_value_t)]
-    psi: Psi,
-
-    /// Where the norm of Eq. (3) is taken: grid (sum over the map as it is made), sum or
-    /// mean (over the image's pixels)
-    #[arg(long, value_name = "REDUCTION", default_value_t)]
-    reduction: Reduction,
-
-    /// Images at a time; the result does not depend on it
-    #[arg(long, value_name = "AT_A_TIME", default_value = "64")]
-    batch_size: NonZeroUsize,
-
-    /// Table of scores to write (Parquet)
-    #[arg(long, value_name = "FILE")]
-    output: PathBuf,
-
-    #[command(flatten)]
-    common: stage::Common,
-}
-
-fn epsilon(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(epsilon) if epsilon.is_finite() && epsilon >= 0.0 => Ok(epsilon),
-        _ => Err("expected a number that is finite and at least 0".to_owned()),
-    }
-}
 
 #[global_allocator]
 static MEMORY: ops::memory::Kept = ops::memory::Kept::new();
@@ -136,7 +45,15 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         tap: &tap,
         explainer: explainer.as_ref(),
         target: TargetKind::of(&args.target, &pack.meta.classes)?,
-        step: attack::step(args.epsilon as f32, args.epsilon_unit, performer.meta.std),
+        disturbance: match args.masking {
+            Some(masking) => Disturbance::Masking(masking.into()),
+            None => {
+                let epsilon = args.epsilon.context("no --epsilon")? as f32;
+                let step = attack::step(epsilon, args.epsilon_unit, performer.meta.std);
+                Disturbance::Attack { step }
+            }
+        },
+        part: if args.everywhere { Part::Everything } else { Part::Background },
         psi: args.psi,
         reduction: args.reduction,
         meta: MapsMeta {

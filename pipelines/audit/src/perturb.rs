@@ -2,12 +2,30 @@
 
 use anyhow::{Error, Result, anyhow};
 use artifact::{Labels, Pack};
-use attack::{Direction, Target};
+use attack::{Direction, Masking, Target};
 use candle_core::{Device, Tensor};
 use explain::{Explanation, Status, Subject};
 use rayon::prelude::*;
 
 use crate::audit::Audit;
+
+/// What x̂ is made by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Disturbance {
+    /// The paper's choice, with the push of a pixel, per channel.
+    Attack { step: [f32; 3] },
+    /// Ablation.
+    Masking(Masking),
+}
+
+/// What of an image is disturbed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    /// What its map calls unimportant: the paper's choice.
+    Background,
+    /// Ablation: all of it.
+    Everything,
+}
 
 /// The correctly predicted images of a batch: no other is reweighted.
 pub(crate) struct Correct {
@@ -75,7 +93,7 @@ impl Audit<'_> {
         })
     }
 
-    /// Them under attack, each protected by its clean map, Eq. (1); `[B, 3, H, W]`.
+    /// Them disturbed, each protected by its clean map, Eq. (1); `[B, 3, H, W]`.
     pub(crate) fn perturbed(
         &self,
         clean: &Explanation,
@@ -84,15 +102,24 @@ impl Audit<'_> {
     ) -> Result<Tensor> {
         let (native, size) =
             ((clean.height, clean.width), (self.pack.height(), self.pack.width()));
-        let protection = |&i: &usize| {
-            let ok = clean.status[i] == Status::Ok;
-            explain::protection(clean.map(i), ok, native, size)
+        let protection = |&i: &usize| match self.part {
+            Part::Everything => vec![0.0; size.0 * size.1],
+            Part::Background => {
+                let ok = clean.status[i] == Status::Ok;
+                explain::protection(clean.map(i), ok, native, size)
+            }
         };
         let maps: Vec<Vec<f32>> = correct.positions.par_iter().map(protection).collect();
-        let directions: Vec<_> =
-            signs.iter().map(|signs| Direction::Signs(signs)).collect();
+        let (directions, step) = match self.disturbance {
+            Disturbance::Attack { step } => {
+                (signs.iter().map(|signs| Direction::Signs(signs)).collect(), step)
+            }
+            Disturbance::Masking(masking) => {
+                (vec![Direction::Masking(masking); correct.rows.len()], [0.0; 3])
+            }
+        };
         let x = performer::image_batch(self.pack, &correct.rows, &Device::Cpu)?;
         let device = self.network.device();
-        Ok(attack::compose_batch(&x, &directions, &maps, self.step, device)?)
+        Ok(attack::compose_batch(&x, &directions, &maps, step, device)?)
     }
 }

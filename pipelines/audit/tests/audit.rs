@@ -108,6 +108,34 @@ fn without_a_push_nothing_moves_and_that_is_warned_of() {
 }
 
 #[test]
+fn masks_and_the_whole_image_disturb_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    let distances = |flags: &[&str]| {
+        assert_succeeded(&audit(dir.path(), flags));
+        let scores = Scores::read(&dir.path().join("scores.parquet")).unwrap().0;
+        assert_eq!(scores.correct, [true, false, true, false, true]);
+        scores.distance
+    };
+    let everywhere = [&EPSILON[..], &["--everywhere"]].concat();
+    let ways = [
+        &EPSILON[..],
+        &everywhere,
+        &["--masking", "zero"],
+        &["--masking", "mean"],
+        &["--masking", "zero", "--everywhere"],
+    ];
+    let found = ways.map(distances);
+    for (i, one) in found.iter().enumerate() {
+        assert!(one[0].is_some() && one[1].is_none());
+        assert!(!found[..i].contains(one), "{:?}", ways[i]);
+    }
+    fs::remove_file(dir.path().join("scores.parquet")).unwrap();
+    let both = ["--masking", "zero", "--epsilon", "0.25"];
+    refused(dir.path(), &both, 2, &["--masking", "--epsilon"]);
+}
+
+#[test]
 fn without_a_correct_prediction_nothing_is_compared() {
     let dir = tempfile::tempdir().unwrap();
     prepare(dir.path());
