@@ -6,6 +6,7 @@
 //! say under the key `consonance` what they were made by and from ([`Provenance`]).
 
 pub mod atomic;
+mod comparison;
 mod contents;
 mod error;
 mod evaluation;
@@ -27,6 +28,7 @@ mod training;
 mod values;
 mod weights;
 
+pub use comparison::Comparison;
 pub use error::{Error, Result};
 pub use evaluation::Evaluation;
 pub use labels::{Label, LabelKind, Labels};
