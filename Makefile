@@ -40,6 +40,13 @@ $(error no configs/$(RUN).mk; there are: $(patsubst configs/%.mk,%,$(wildcard co
 endif
 # 1: audit in place of explain, attack, explain and score. What is scored does not depend on it.
 FUSED :=
+# More flags of reweight, train and audit, of rivals and ablations: REWEIGHT='--fraction 0.3',
+# LOSS='--loss focal', DISTURB='--masking zero' (which needs FUSED=1).
+REWEIGHT :=
+LOSS     :=
+DISTURB  :=
+# A run whose packs, first round and baseline are this run's too: it is made before.
+FROM :=
 include configs/$(RUN).mk
 
 # Where to run, and how to tell how far it is. Neither is part of a result's identity; but the
@@ -84,7 +91,7 @@ endif
 
 # The packs, shared by runs that are told so: PACKS=runs/voc/packs. SPLIT is the
 # one that is evaluated: choose parameters on validation, report test once.
-PACKS := $(OUT)/packs
+PACKS := $(or $(FROM),$(OUT))/packs
 SPLIT := test
 TRAIN := $(PACKS)/train.safetensors
 TEST  := $(PACKS)/$(SPLIT).safetensors
@@ -92,34 +99,41 @@ TEST  := $(PACKS)/$(SPLIT).safetensors
 # ---- stages -----------------------------------------------------------------
 
 # A stage is a program (swap it: make attack='python3 examples/pgd.py') and its flags.
-PROGRAMS := prepare train explain attack score audit reweight evaluate report
+PROGRAMS := prepare train explain attack score audit reweight evaluate report tabulate
 $(foreach p,$(PROGRAMS),$(eval $(p) := $(BIN)/$(p)))
 
 # Two programs are used in two ways, each with flags of its own, and scores are made in two.
-fused     := $(filter 1,$(FUSED))
+# Rivals that weigh by the prediction alone need no perturbed maps.
+rival     := $(filter hard-negative focal equalized-focal,$(METHOD))
+fused     := $(and $(filter 1,$(FUSED)),$(if $(rival),,1))
 perturbed := $(explain)
 uniform   := $(reweight)
 scored    := $(if $(fused),$(audit),$(score))
-STAGES    := $(filter-out score audit,$(PROGRAMS)) perturbed uniform scored
+STAGES    := $(filter-out score audit tabulate,$(PROGRAMS)) perturbed uniform scored
 
 swapped := $(strip $(foreach p,explain attack score,$(if $(filter-out $(BIN)/$(p),$($(p))),$(p))) $(if $(ATTACK),ATTACK))
 ifneq ($(and $(fused),$(swapped)),)
 $(error FUSED=1 runs audit alone: it has no use for $(swapped) of your own)
 endif
 
+ifneq ($(and $(DISTURB),$(if $(filter 1,$(FUSED)),,staged)),)
+$(error DISTURB=$(DISTURB) is for audit: give FUSED=1 too)
+endif
+
 explaining      := --explainer $(EXPLAINER) $(addprefix --tap ,$(TAP)) --target $(TARGET) $(addprefix --smooth ,$(SMOOTH)) $(precision)
 prepare.flags   := --dataset $(DATASET) $(addprefix --root ,$(ROOT)) --size $(SIZE) $(PREPARE) --seed $(DATA_SEED)
 train.flags     := --arch $(ARCH) --epochs $(EPOCHS) --batch-size $(BATCH_SIZE) --optimizer $(OPTIMIZER) \
                    --learning-rate $(LEARNING_RATE) --decay-every $(DECAY_EVERY) --decay-factor $(DECAY_FACTOR) \
-                   --weight-decay $(WEIGHT_DECAY) --normalize $(NORMALIZE) $(AUGMENT) --seed $(SEED) $(precision)
+                   --weight-decay $(WEIGHT_DECAY) --normalize $(NORMALIZE) $(LOSS) $(AUGMENT) --seed $(SEED) $(precision)
 explain.flags   := $(explaining)
 attack.flags    := $(ATTACK) $(precision)
-perturbed.flags := $(explaining) --epsilon $(EPSILON) --epsilon-unit $(EPSILON_UNIT)
+pushing         := --epsilon $(EPSILON) --epsilon-unit $(EPSILON_UNIT)
+perturbed.flags := $(explaining) $(pushing)
 score.flags     := --psi $(PSI) --reduction $(REDUCTION)
-audit.flags     := $(perturbed.flags) $(score.flags)
+audit.flags     := $(explaining) $(if $(findstring --masking,$(DISTURB)),,$(pushing)) $(DISTURB) $(score.flags)
 scored.flags    := $(if $(fused),$(audit.flags),$(score.flags))
 uniform.flags   := --method uniform
-reweight.flags  := --method $(METHOD) --floor $(FLOOR)
+reweight.flags  := --method $(METHOD) --floor $(FLOOR) $(REWEIGHT)
 evaluate.flags  := --data $(TEST) $(addprefix --explainer ,$(EXPLAINERS)) $(addprefix --tap ,$(TAP)) $(EVALUATE) $(precision)
 report.flags    := --rounds $(T) --test $(TEST)
 
@@ -144,6 +158,9 @@ $(foreach s,$(STAGES),$(eval $(call remember,$(s))))
 by  = $(stamp) $(filter $(BIN)/%,$($(1))) $(wildcard $(filter-out $(BIN)/%,$($(1))))
 run = $(line) --device $(DEVICE) --progress $(PROGRESS)
 
+# A copy of an artefact, and of the files `also` beside it, each of them whole.
+copy = mkdir -p $(@D); for file in $(also) $(@F); do cp $(<D)/$$file $(@D)/$$file.part; mv $(@D)/$$file.part $(@D)/$$file; done
+
 # ---- the packs --------------------------------------------------------------
 
 # A stage that leaves several files writes the one make knows last. (Grouped targets
@@ -161,8 +178,14 @@ endif
 
 # ---- one round --------------------------------------------------------------
 
+ifeq ($(FROM),)
 $(OUT)/1/weights.parquet: $(TRAIN) $(call by,uniform)
 	$(call run,uniform) --data $< --output $@
+else
+$(OUT)/1/model.safetensors: also := optimizer.safetensors training.parquet
+$(OUT)/1/weights.parquet $(OUT)/1/model.safetensors: $(OUT)/1/%: $(FROM)/1/%
+	$(copy)
+endif
 
 # Round $(1) learns with the weights that round $(2) earned, from where it stopped.
 define earn
@@ -188,8 +211,8 @@ $(1)/perturbations.safetensors: $(TRAIN) $(1)/model.safetensors $(call by,attack
 $(1)/perturbed-maps.safetensors: $(TRAIN) $(addprefix $(1)/,model.safetensors maps.safetensors perturbations.safetensors) $(call by,perturbed)
 	$$(call run,perturbed) --data $$< --model $$(word 2,$$^) --maps $$(word 3,$$^) --perturbations $$(word 4,$$^) --output $$@
 
-$(1)/scores.parquet: $(if $(fused),$(TRAIN) $(1)/model.safetensors,$(addprefix $(1)/,maps.safetensors perturbed-maps.safetensors)) $(call by,scored)
-	$$(call run,scored) $(if $(fused),--data,--clean) $$< $(if $(fused),--model,--perturbed) $$(word 2,$$^) --output $$@
+$(1)/scores.parquet: $(if $(fused),$(TRAIN) $(1)/model.safetensors,$(addprefix $(1)/,maps.safetensors $(if $(rival),,perturbed-maps.safetensors))) $(call by,scored)
+	$$(call run,scored) $(if $(fused),--data,--clean) $$< $(if $(rival),,$(if $(fused),--model,--perturbed) $$(word 2,$$^)) --output $$@
 endef
 
 define judge
@@ -202,22 +225,26 @@ endef
 ROUNDS   := $(shell seq $(T))
 LATER    := $(filter-out 1,$(ROUNDS))
 previous  = $(word $(1),0 $(ROUNDS))
-BASE     := $(OUT)/baseline
+BASE     := $(or $(FROM),$(OUT))/baseline
 
 $(foreach t,$(LATER),$(eval $(call earn,$(t),$(call previous,$(t)))))
-$(eval $(call learn,$(OUT)/1,$(OUT)/1/weights.parquet,))
+$(if $(FROM),,$(eval $(call learn,$(OUT)/1,$(OUT)/1/weights.parquet,)))
 $(foreach t,$(LATER),$(eval $(call learn,$(OUT)/$(t),$(OUT)/$(t)/weights.parquet,$(OUT)/$(call previous,$(t)))))
 $(foreach t,$(ROUNDS),$(eval $(call examine,$(OUT)/$(t))))
 $(foreach t,$(ROUNDS),$(eval $(call judge,$(OUT)/$(t))))
 
 # The first round has uniform weights in both: the baseline starts from a copy of it.
+ifeq ($(FROM),)
 $(BASE)/1/model.safetensors: also := optimizer.safetensors training.parquet
 $(BASE)/1/evaluation.parquet: also := $(if $(EXPLAINERS),test-maps.safetensors)
 $(BASE)/1/%: $(OUT)/1/%
-	mkdir -p $(@D); for file in $(also) $(@F); do cp $(<D)/$$file $(@D)/$$file.part; mv $(@D)/$$file.part $(@D)/$$file; done
+	$(copy)
 
 $(foreach t,$(LATER),$(eval $(call learn,$(BASE)/$(t),$(OUT)/1/weights.parquet,$(BASE)/$(call previous,$(t)))))
 $(foreach t,$(LATER),$(eval $(call judge,$(BASE)/$(t))))
+else ifeq ($(wildcard $(FROM)/1/model.safetensors),)
+$(error FROM=$(FROM): no run is there; make it first, with its baseline)
+endif
 
 # ---- results ----------------------------------------------------------------
 
@@ -254,7 +281,10 @@ $(BIN)/%: $(capability) Cargo.lock rust-toolchain.toml $(wildcard Cargo.toml .ca
 
 # ---- words ------------------------------------------------------------------
 
-.PHONY: report rounds baseline plan build check check-cuda check-real test parity study bench bench-explainers bench-scaling gpu-bundle clean help FORCE
+# The paper's tables and figures, each an experiment of its own.
+EXPERIMENTS := table1 table5 fig7 fig8 fig9ab fig9cd background cost ablations search
+
+.PHONY: report rounds baseline plan build check check-cuda check-real test parity study bench bench-explainers bench-scaling gpu-bundle clean help FORCE $(EXPERIMENTS)
 
 report: $(OUT)/report.html ## the run, its baseline and the report (the default)
 
@@ -292,6 +322,10 @@ parity: ## re-make the fixtures and compare live with PyTorch (installs it into 
 study: ## does reweighting help: variants over seeds against the baseline (hours); into benches/results
 	scripts/study benches/results/reweighting.md <benches/reweighting.variants
 
+# Variables of an experiment are those of scripts/experiment, not words of a run.
+$(EXPERIMENTS): build
+	scripts/experiment $@
+
 bench: ## race PyTorch on this CPU: steps, stages, operators, memory, tables; into benches/results
 	scripts/bench cpu
 
@@ -309,4 +343,5 @@ clean: ## forget this run
 
 help: ## this list
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@echo '  $(EXPERIMENTS): the experiments of the paper; what they take is in results/README.md'
 	@echo 'RUN=$(RUN) T=$(T) DEVICE=$(DEVICE) SEED=$(SEED) OUT=$(OUT); parameters in configs/$(RUN).mk, each may be given here'
