@@ -9,6 +9,8 @@
 //! v = 1 − E                                         Eq. (4)    weight
 //! ```
 //!
+//! [`selection`] is what section IV-E compares when only some samples have labels.
+//!
 //! Everything here is a function of plain numbers; networks and files are elsewhere.
 
 mod distance;
@@ -16,6 +18,7 @@ mod explanation_consistency;
 mod prediction;
 mod psi;
 mod quantile;
+pub mod selection;
 mod weight;
 
 pub use distance::{Reduction, distance};
