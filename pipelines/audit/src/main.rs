@@ -22,6 +22,7 @@ use stage::Stage;
 use crate::audit::Audit;
 
 mod audit;
+mod labels;
 mod perturb;
 
 /// Attack, explain and score in one: how far each image's explanation moves
@@ -43,6 +44,12 @@ struct Args {
     /// Network in a model file that does not say it, such as torchvision's
     #[arg(long, value_name = "NAME")]
     arch: Option<Arch>,
+
+    /// Weights whose samples that are not selected, or have a pseudo label, count as unlabelled:
+    /// what the model predicts of them is taken for their label, so that all of them are
+    /// attacked and compared
+    #[arg(long, value_name = "FILE")]
+    unlabelled: Option<PathBuf>,
 
     /// Method of explanation
     #[arg(
@@ -124,6 +131,10 @@ fn main() -> ExitCode {
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let device = stage.device(&args.common)?;
     let pack = Pack::open(&args.data)?;
+    let labelled = match &args.unlabelled {
+        Some(path) => labels::labelled(path, &pack)?,
+        None => vec![true; pack.len()],
+    };
     let performer = performer::open(&args.model, args.arch, &pack, &device)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
     let (smooth, at_a_time) = (args.smooth, args.batch_size);
@@ -131,6 +142,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
 
     let audit = Audit {
         pack: &pack,
+        labelled,
         model: &args.model,
         network: &performer.network,
         tap: &tap,
@@ -151,11 +163,18 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     };
     let judged = audit.run(at_a_time.get(), stage)?;
 
-    let provenance = stage
+    let mut provenance = stage
         .provenance()
         .with_input("data", pack.digest())
         .with_input("model", performer.digest.as_str());
+    if let Some(path) = &args.unlabelled {
+        provenance = provenance.with_input("unlabelled", artifact::digest(path)?);
+    }
     judged.write(&args.output, &provenance)?;
+    if args.unlabelled.is_some() {
+        let unlabelled = audit.labelled.iter().filter(|&&labelled| !labelled).count();
+        stage::print(&format_args!("unlabelled {unlabelled:>8}  counted as correct\n"))?;
+    }
     stage::print(&Summary::of(&judged))?;
     scores::warn_if_equal(&judged);
     Ok(())
