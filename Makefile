@@ -92,7 +92,7 @@ TEST  := $(PACKS)/$(SPLIT).safetensors
 # ---- stages -----------------------------------------------------------------
 
 # A stage is a program (swap it: make attack='python3 examples/pgd.py') and its flags.
-PROGRAMS := prepare train explain attack score audit reweight evaluate report
+PROGRAMS := prepare train explain attack score audit select reweight evaluate report
 $(foreach p,$(PROGRAMS),$(eval $(p) := $(BIN)/$(p)))
 
 # Two programs are used in two ways, each with flags of its own, and scores are made in two.
@@ -100,7 +100,7 @@ fused     := $(filter 1,$(FUSED))
 perturbed := $(explain)
 uniform   := $(reweight)
 scored    := $(if $(fused),$(audit),$(score))
-STAGES    := $(filter-out score audit,$(PROGRAMS)) perturbed uniform scored
+STAGES    := $(filter-out score audit select,$(PROGRAMS)) perturbed uniform scored
 
 swapped := $(strip $(foreach p,explain attack score,$(if $(filter-out $(BIN)/$(p),$($(p))),$(p))) $(if $(ATTACK),ATTACK))
 ifneq ($(and $(fused),$(swapped)),)
