@@ -99,7 +99,7 @@ TEST  := $(PACKS)/$(SPLIT).safetensors
 # ---- stages -----------------------------------------------------------------
 
 # A stage is a program (swap it: make attack='python3 examples/pgd.py') and its flags.
-PROGRAMS := prepare train explain attack score audit reweight evaluate report tabulate
+PROGRAMS := prepare train explain attack score audit select reweight evaluate report tabulate
 $(foreach p,$(PROGRAMS),$(eval $(p) := $(BIN)/$(p)))
 
 # Two programs are used in two ways, each with flags of its own, and scores are made in two.
@@ -109,7 +109,7 @@ fused     := $(and $(filter 1,$(FUSED)),$(if $(rival),,1))
 perturbed := $(explain)
 uniform   := $(reweight)
 scored    := $(if $(fused),$(audit),$(score))
-STAGES    := $(filter-out score audit tabulate,$(PROGRAMS)) perturbed uniform scored
+STAGES    := $(filter-out score audit select tabulate,$(PROGRAMS)) perturbed uniform scored
 
 swapped := $(strip $(foreach p,explain attack score,$(if $(filter-out $(BIN)/$(p),$($(p))),$(p))) $(if $(ATTACK),ATTACK))
 ifneq ($(and $(fused),$(swapped)),)

@@ -5,7 +5,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 box=$(mktemp -d); trap 'rm -rf "$box"' EXIT; cd "$box"
 cp -r "$root"/{Makefile,configs,scripts} .
 mkdir -p target/release; touch Cargo.lock rust-toolchain.toml
-for s in prepare train explain attack score audit reweight evaluate report pgd; do cp "$root/tests/makefile/stage" target/release/$s; done
+for s in prepare train explain attack score audit select reweight evaluate report pgd; do cp "$root/tests/makefile/stage" target/release/$s; done
 touch -d '1 hour ago' Cargo.lock rust-toolchain.toml; touch -d '50 minutes ago' target/release/*
 cat >configs/base.mk <<'MK'
 T := 3

@@ -80,6 +80,33 @@ impl Weights {
         table::write(path, provenance, columns)
     }
 
+    /// Which of a pack's images have a label that is known: those that are selected, but for
+    /// the ones that are trained towards a pseudo label; in the order of the pack.
+    ///
+    /// # Errors
+    ///
+    /// If the samples of this table, which came from `path`, are not `0..images`.
+    pub fn labelled(&self, path: &Path, images: usize) -> Result<Vec<bool>> {
+        let mut rows = vec![None; images];
+        let refuse = |found: String| {
+            let path = path.to_owned();
+            let expected = format!("a row for each of the {images} samples of the pack");
+            Err(Error::Value { path, expected, found })
+        };
+        for (row, &sample) in self.sample.iter().enumerate() {
+            match rows.get_mut(sample as usize) {
+                Some(place) => {
+                    *place = Some(self.selected[row] && self.pseudo_label[row].is_none());
+                }
+                None => return refuse(format!("one for sample {sample}")),
+            }
+        }
+        match rows.iter().position(Option::is_none) {
+            Some(missing) => refuse(format!("none for sample {missing}")),
+            None => Ok(rows.into_iter().flatten().collect()),
+        }
+    }
+
     fn check(&self, path: &Path) -> Result<()> {
         let good = |weight: &f32| weight.is_finite() && *weight >= 0.0;
         match self.sample.iter().zip(&self.weight).find(|(_, weight)| !good(weight)) {
@@ -141,6 +168,23 @@ mod tests {
         let path = dir.path().join("weights.parquet");
         weights().write(&path, &Provenance::default())?;
         assert_eq!(Weights::read(&path)?, (weights(), Some(Provenance::default())));
+        Ok(())
+    }
+
+    #[test]
+    fn a_pseudo_label_is_no_label() -> Result<()> {
+        let path = Path::new("weights.parquet");
+        let weights = Weights {
+            sample: vec![3, 0, 2, 1],
+            weight: vec![1.0; 4],
+            selected: vec![true, false, true, false],
+            pseudo_label: vec![None, None, Some(1), Some(1)],
+        };
+        assert_eq!(weights.labelled(path, 4)?, [false, false, false, true]);
+        for (images, found) in [(3, "found one for sample 3"), (5, "none for sample 4")] {
+            let error = weights.labelled(path, images).unwrap_err().to_string();
+            assert!(error.contains("weights.parquet") && error.contains(found), "{error}");
+        }
         Ok(())
     }
 

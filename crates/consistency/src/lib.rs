@@ -12,6 +12,7 @@
 //! What the paper compares these weights with is here too: [`hard_negative`], [`focal`] and
 //! [`equalized_focal`] look at the prediction alone; [`by_flip`], [`by_distance`], [`exchange`]
 //! and [`level`] leave out a part of Eq. (4).
+//! [`selection`] is what section IV-E compares when only some samples have labels.
 //!
 //! Everything here is a function of plain numbers; networks and files are elsewhere.
 
@@ -22,6 +23,7 @@ mod prediction;
 mod psi;
 mod quantile;
 mod rival;
+pub mod selection;
 mod weight;
 
 pub use control::{by_distance, by_flip, exchange, level};

@@ -19,4 +19,4 @@ pub use decode::{Decoded, ImageSource, Pixels, decode};
 pub use error::{BadFile, Error, Result};
 pub use geometry::{Fit, Geometry};
 pub use mask::{MaskFile, MaskSource};
-pub use order::{in_batches, order};
+pub use order::{draw, in_batches, order};

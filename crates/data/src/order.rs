@@ -1,4 +1,4 @@
-//! In which order an epoch visits the samples.
+//! In which order an epoch visits the samples, and in which they are drawn.
 
 use crate::random::{Purpose, Stream};
 
@@ -13,12 +13,33 @@ use crate::random::{Purpose, Stream};
 /// assert_eq!(sorted, [2, 3, 5, 7]);
 /// ```
 pub fn order(samples: &[u32], seed: u64, epoch: u32) -> Vec<u32> {
-    let mut stream = Stream::new(Purpose::Order, [seed, u64::from(epoch), 0]);
     let mut order = samples.to_vec();
-    for last in (1..order.len()).rev() {
-        order.swap(last, stream.below(last + 1));
-    }
+    shuffle(&mut order, Stream::new(Purpose::Order, [seed, u64::from(epoch), 0]));
     order
+}
+
+/// The samples `0..count` in the order in which they are drawn to be labelled: a permutation
+/// that is a function of the seed alone.
+///
+/// Whoever draws in several rounds takes the first ones that are not yet labelled.
+///
+/// ```
+/// let drawn = data::draw(4, 0);
+/// assert_eq!(drawn, data::draw(4, 0));
+/// let mut sorted = drawn;
+/// sorted.sort_unstable();
+/// assert_eq!(sorted, [0, 1, 2, 3]);
+/// ```
+pub fn draw(count: u32, seed: u64) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..count).collect();
+    shuffle(&mut order, Stream::new(Purpose::Draw, [seed, 0, 0]));
+    order
+}
+
+fn shuffle(samples: &mut [u32], mut stream: Stream) {
+    for last in (1..samples.len()).rev() {
+        samples.swap(last, stream.below(last + 1));
+    }
 }
 
 /// Cuts an order into batches of `size`; the last may be smaller.
@@ -66,6 +87,14 @@ mod tests {
         let samples: Vec<u32> = (0..100).collect();
         assert_ne!(order(&samples, 7, 0), order(&samples, 7, 1));
         assert_ne!(order(&samples, 7, 0), order(&samples, 8, 0));
+    }
+
+    #[test]
+    fn each_seed_draws_another_order_than_any_epoch() {
+        let samples: Vec<u32> = (0..100).collect();
+        assert_ne!(draw(100, 7), draw(100, 8));
+        assert_ne!(draw(100, 7), order(&samples, 7, 0));
+        assert!(draw(0, 7).is_empty());
     }
 
     #[test]

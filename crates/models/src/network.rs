@@ -181,6 +181,11 @@ impl Network {
         found.ok_or_else(|| self.unknown(name))
     }
 
+    /// The tap before the last layer: its activation, `[N, F]`, is what that layer reads.
+    pub fn penultimate(&self) -> Tap {
+        tap::penultimate(self.arch, &self.chain)
+    }
+
     /// The activation at `tap`: normalisation and the blocks up to and including it.
     ///
     /// # Shapes

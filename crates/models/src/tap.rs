@@ -31,3 +31,12 @@ pub(crate) fn all(arch: Arch, chain: &Chain) -> Vec<Tap> {
     }
     taps
 }
+
+/// Before the last block, a linear layer in all networks.
+///
+/// In residual networks and MobileNetV2 that is the mean over the places at the default tap; in
+/// VGG-16, whose classifier has three layers, what the second of them gives.
+pub(crate) fn penultimate(arch: Arch, chain: &Chain) -> Tap {
+    let length = chain.len() - 1;
+    Tap { arch, name: chain[length - 1].0.clone(), length }
+}

@@ -29,6 +29,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     pub(crate) arch: Option<Arch>,
 
+    /// Weights whose samples that are not selected, or have a pseudo label, count as unlabelled:
+    /// what the model predicts of them is taken for their label, so that all of them are
+    /// attacked and compared
+    #[arg(long, value_name = "FILE")]
+    pub(crate) unlabelled: Option<PathBuf>,
+
     /// Method of explanation
     #[arg(
         long,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use artifact::{Label, Maps, MapsMeta, Pack, Scores};
+use artifact::{Labels, Maps, MapsMeta, Pack, Scores};
 use consistency::{Psi, Reduction};
 use explain::{Explainer, Explanation, Status, Subject, TargetKind};
 use models::{Network, Tap};
@@ -11,11 +11,16 @@ use ops::Node;
 use scores::Perturbed;
 use stage::Stage;
 
-use crate::perturb::{Correct, Disturbance, Part};
+use crate::{
+    labels,
+    perturb::{Correct, Disturbance, Part},
+};
 
 /// What is audited, and how.
 pub(crate) struct Audit<'a> {
     pub(crate) pack: &'a Pack,
+    /// Which of its images have a label that is known.
+    pub(crate) labelled: Vec<bool>,
     /// The model's file.
     pub(crate) model: &'a Path,
     pub(crate) network: &'a Network,
@@ -53,14 +58,15 @@ impl Audit<'_> {
         let images = performer::image_batch(self.pack, rows, self.network.device())?;
         let mut subject = Subject::new(self.network, self.tap, &Node::variable(&images))?;
         let logits = subject.logits()?;
-        let correct = Correct::of(self.pack, rows, &logits);
+        let labels = self.labels(rows, &logits);
+        let correct = Correct::of(rows, &labels, &logits, self.pack.classes());
         let attacks = matches!(self.disturbance, Disturbance::Attack { .. });
         if attacks && !correct.rows.is_empty() {
             let rows = correct.positions.iter().map(|&i| i as u32).collect();
             subject = subject.going_back(rows, self.by_logits(&logits, &correct)?);
         }
         let clean = subject.predict_and_explain(self.explainer, self.target, |logits| {
-            self.labels(rows, logits)
+            labels::classes(&labels, logits, self.pack.classes())
         })?;
 
         let perturbed = if correct.rows.is_empty() {
@@ -75,26 +81,17 @@ impl Audit<'_> {
                 subject.predict_and_explain(self.explainer, self.target, |_| {
                     correct.positions.iter().map(|&i| clean.target[i]).collect()
                 })?;
-            Some(self.maps(&correct.rows, explanation))
+            Some(self.maps(&correct.rows, correct.labels, explanation))
         };
 
-        let clean = self.maps(rows, clean);
+        let clean = self.maps(rows, labels, clean);
         let perturbed = perturbed.as_ref().map(Perturbed::new);
         let every = 0..clean.len();
         Ok(scores::table(&clean, perturbed.as_ref(), every, self.psi, self.reduction))
     }
 
-    /// The label of each row; of a set the one with the highest logit.
-    fn labels(&self, rows: &[usize], logits: &[f32]) -> Vec<i64> {
-        let label = |(&row, logits): (&usize, &[f32])| match self.pack.labels.row(row) {
-            Label::Single(label) => label,
-            Label::Multi(hot) => explain::class_of_set(logits, hot),
-        };
-        rows.iter().zip(logits.chunks_exact(self.pack.classes())).map(label).collect()
-    }
-
     /// The explanation of these rows of the pack, as `explain` would write it.
-    fn maps(&self, rows: &[usize], explanation: Explanation) -> Maps {
+    fn maps(&self, rows: &[usize], labels: Labels, explanation: Explanation) -> Maps {
         Maps {
             meta: self.meta.clone(),
             height: explanation.height,
@@ -104,7 +101,7 @@ impl Audit<'_> {
             logits: explanation.logits,
             predicted: explanation.predicted,
             target: explanation.target,
-            labels: self.pack.labels.select(rows),
+            labels,
             sample: rows.iter().map(|&row| row as u32).collect(),
             status: explanation.status.into_iter().map(Status::code).collect(),
             provenance: None,

@@ -21,6 +21,7 @@ use crate::{
 
 mod args;
 mod audit;
+mod labels;
 mod perturb;
 
 #[global_allocator]
@@ -33,6 +34,10 @@ fn main() -> ExitCode {
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let device = stage.device(&args.common)?;
     let pack = Pack::open(&args.data)?;
+    let labelled = match &args.unlabelled {
+        Some(path) => labels::labelled(path, &pack)?,
+        None => vec![true; pack.len()],
+    };
     let performer = performer::open(&args.model, args.arch, &pack, &device)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
     let (smooth, at_a_time) = (args.smooth, args.batch_size);
@@ -40,6 +45,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
 
     let audit = Audit {
         pack: &pack,
+        labelled,
         model: &args.model,
         network: &performer.network,
         tap: &tap,
@@ -68,11 +74,18 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     };
     let judged = audit.run(at_a_time.get(), stage)?;
 
-    let provenance = stage
+    let mut provenance = stage
         .provenance()
         .with_input("data", pack.digest())
         .with_input("model", performer.digest.as_str());
+    if let Some(path) = &args.unlabelled {
+        provenance = provenance.with_input("unlabelled", artifact::digest(path)?);
+    }
     judged.write(&args.output, &provenance)?;
+    if args.unlabelled.is_some() {
+        let unlabelled = audit.labelled.iter().filter(|&&labelled| !labelled).count();
+        stage::print(&format_args!("unlabelled {unlabelled:>8}  counted as correct\n"))?;
+    }
     stage::print(&Summary::of(&judged))?;
     scores::warn_if_equal(&judged);
     Ok(())

@@ -1,7 +1,7 @@
 //! The perturbed images x̂ of the correctly predicted ones of a batch.
 
 use anyhow::{Error, Result, anyhow};
-use artifact::{Labels, Pack};
+use artifact::Labels;
 use attack::{Direction, Masking, Target};
 use candle_core::{Device, Tensor};
 use explain::{Explanation, Status, Subject};
@@ -33,16 +33,26 @@ pub(crate) struct Correct {
     pub(crate) positions: Vec<usize>,
     /// In the pack.
     pub(crate) rows: Vec<usize>,
+    pub(crate) labels: Labels,
 }
 
 impl Correct {
-    /// Those of these rows of the pack whose highest logit is a label's.
-    pub(crate) fn of(pack: &Pack, rows: &[usize], logits: &[f32]) -> Self {
+    /// Those of these rows of the pack, with these labels, whose highest logit is a label's.
+    pub(crate) fn of(
+        rows: &[usize],
+        labels: &Labels,
+        logits: &[f32],
+        classes: usize,
+    ) -> Self {
         let predicted: Vec<i64> =
-            logits.chunks_exact(pack.classes()).map(explain::predicted_class).collect();
-        let is_right = |&i: &usize| pack.labels.row(rows[i]).has(predicted[i]);
+            logits.chunks_exact(classes).map(explain::predicted_class).collect();
+        let is_right = |&i: &usize| labels.row(i).has(predicted[i]);
         let positions: Vec<usize> = (0..rows.len()).filter(is_right).collect();
-        Self { rows: positions.iter().map(|&i| rows[i]).collect(), positions }
+        Self {
+            rows: positions.iter().map(|&i| rows[i]).collect(),
+            labels: labels.select(&positions),
+            positions,
+        }
     }
 }
 
@@ -53,8 +63,7 @@ impl Audit<'_> {
         let of_image = |&i: &usize| &logits[i * classes..][..classes];
         let logits: Vec<f32> =
             correct.positions.iter().flat_map(of_image).copied().collect();
-        let labels = self.pack.labels.select(&correct.rows);
-        let target = match &labels {
+        let target = match &correct.labels {
             Labels::Single(labels) => Target::Single(labels),
             Labels::Multi { classes, hot } => Target::Multi { classes: *classes, hot },
         };

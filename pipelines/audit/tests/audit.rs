@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path, process::Output};
 
-use artifact::{LabelKind, Labels, ModelMeta, Provenance, Scores};
+use artifact::{LabelKind, Labels, ModelMeta, Provenance, Scores, Weights};
 use fixtures::{INPUTS, Tiny, assert_input, assert_succeeded, stderr};
 use models::Normalization;
 
@@ -92,6 +92,83 @@ fn equal_inputs_give_equal_bytes_and_batches_do_not_matter() {
         audited(dir.path(), &["--batch-size", batch_size]);
         assert_eq!(fs::read(&path).unwrap(), first, "{batch_size}");
     }
+}
+
+const UNLABELLED: [&str; 2] = ["--unlabelled", "weights.parquet"];
+
+/// Weights by which samples 1 and 2 have no label, the second one a pseudo label.
+fn write_weights(dir: &Path, samples: u32, provenance: &Provenance) {
+    let weights = Weights {
+        sample: (0..samples).rev().collect(),
+        weight: vec![1.0; samples as usize],
+        selected: (0..samples).rev().map(|sample| sample != 1).collect(),
+        pseudo_label: (0..samples).rev().map(|s| (s == 2).then_some(0)).collect(),
+    };
+    weights.write(&dir.join("weights.parquet"), provenance).unwrap();
+}
+
+#[test]
+fn of_a_sample_without_a_label_the_prediction_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    let (gated, _) = audited(dir.path(), &[]);
+    write_weights(dir.path(), IMAGES as u32, &Provenance::default());
+    let (scores, provenance) = audited(dir.path(), &UNLABELLED);
+    assert_eq!(scores.correct, [true, true, true, false, true]);
+    assert_eq!(scores.label[1..3], scores.predicted[1..3]);
+    assert!(scores.consistency[1].is_some() && scores.predicted_perturbed[1].is_some());
+    assert!((scores.confidence[1] - (-scores.loss[1]).exp()).abs() < 1e-6);
+    // labelled samples are judged as ever, and so is one that is predicted right
+    for i in [0, 2, 3, 4] {
+        assert_eq!(scores.distance[i], gated.distance[i], "{i}");
+        assert_eq!(scores.loss[i], gated.loss[i], "{i}");
+    }
+    let weights = dir.path().join("weights.parquet");
+    assert_input(&provenance.unwrap(), "unlabelled", &weights);
+
+    let output = audit(dir.path(), &[&EPSILON[..], &UNLABELLED].concat());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains("unlabelled        2  counted as correct"), "{printed}");
+}
+
+#[test]
+fn what_is_not_labelled_has_no_say_in_any_row() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    write_weights(dir.path(), IMAGES as u32, &Provenance::default());
+    let classes = TINY.network().classes() as i64;
+    for target in ["predicted", "label"] {
+        let flags = [&UNLABELLED[..], &["--target", target]].concat();
+        let (expected, _) = audited(dir.path(), &flags);
+        for other in 0..classes {
+            let mut labels = TINY.labels(&[1, 3]);
+            (labels[1], labels[2]) = (other, (other + 1) % classes);
+            write_pack(dir.path(), labels);
+            for batch_size in ["1", "64"] {
+                let flags = [&flags[..], &["--batch-size", batch_size]].concat();
+                assert_eq!(audited(dir.path(), &flags).0, expected, "{other}");
+            }
+        }
+    }
+}
+
+#[test]
+fn weights_that_do_not_tell_who_is_labelled_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    let flags = [&EPSILON[..], &UNLABELLED].concat();
+    refused(dir.path(), &flags, 1, &["weights.parquet"]);
+    write_weights(dir.path(), 4, &Provenance::default());
+    refused(dir.path(), &flags, 1, &["weights.parquet", "none for sample 4"]);
+    let other = Provenance::default().with_input("data", "dddd");
+    write_weights(dir.path(), IMAGES as u32, &other);
+    refused(dir.path(), &flags, 1, &["weights.parquet", "pack.safetensors", "dddd"]);
+
+    write_weights(dir.path(), IMAGES as u32, &Provenance::default());
+    let sets = Labels::Multi { classes: 3, hot: vec![1; 3 * IMAGES] };
+    TINY.write_pack(dir.path(), sets);
+    TINY.write_model(dir.path(), LabelKind::Multi);
+    refused(dir.path(), &flags, 1, &["pack.safetensors", "--unlabelled", "sets"]);
 }
 
 #[test]

@@ -44,6 +44,36 @@ fn default_taps_have_their_shapes() {
 }
 
 #[test]
+fn the_last_layer_reads_the_penultimate_features() {
+    let x = formula::pixels(2, 64, 64);
+    let widths = [
+        (Arch::Vgg16, 4096, "classifier.5"),
+        (Arch::Resnet50, 2048, "flatten"),
+        (Arch::MobilenetV2, 1280, "classifier.0"),
+        (Arch::Resnet20, 64, "flatten"),
+    ];
+    for (arch, width, name) in widths {
+        let net = network(arch);
+        let tap = net.penultimate();
+        assert_eq!(tap.name(), name);
+        let features = net.features(&x, &tap, Mode::Eval).unwrap();
+        assert_eq!(features.dims(), [2, width], "{arch}");
+        let head = net.head(&features, &tap, Mode::Eval).unwrap();
+        let logits = net.forward(&x, Mode::Eval).unwrap();
+        assert_eq!(values(head.tensor()), values(logits.tensor()), "{arch}");
+    }
+    // one of them is the mean over the places at the default tap
+    let net = network(Arch::Resnet20);
+    let at = |tap| values(net.features(&x, &tap, Mode::Eval).unwrap().tensor());
+    let (means, places) = (at(net.penultimate()), at(net.resolve_tap(None).unwrap()));
+    for (mean, places) in means.iter().zip(places.chunks_exact(16 * 16)) {
+        let sum: f64 = places.iter().copied().map(f64::from).sum();
+        let (mean, expected) = (f64::from(*mean), sum / 256.0);
+        assert!((mean - expected).abs() <= 1e-5 * expected.abs(), "{mean} {expected}");
+    }
+}
+
+#[test]
 fn taps_are_blocks_and_groups_in_order() {
     let expected = "conv1 bn1 relu layer1.0 layer1.1 layer1.2 layer1 layer2.0 layer2.1 \
                     layer2.2 layer2 layer3.0 layer3.1 layer3.2 layer3 avgpool flatten fc";
