@@ -145,10 +145,11 @@ report.flags    := --rounds $(T) --test $(TEST)
 stamp  = $(OUT)/.stamps/$(1)
 line   = $(strip $($(1)) $($(1).flags))
 record = $(strip $(line) $(if $(filter prepare,$(1)),,on $(TRAIN)) $(if $(filter train,$(1)),$(INIT)))
+# (GNU make 4.3 leaves the last newline of a file on in some of them: stripped.)
 same  = $(if $(subst <$(1)>,,<$(2)>),,same)
 
 define remember
-$(stamp): $(if $(call same,$(file <$(stamp)),$(record)),,FORCE)
+$(stamp): $(if $(call same,$(strip $(file <$(stamp))),$(record)),,FORCE)
 	@mkdir -p $$(@D) && echo '$(record)' >$$@
 endef
 $(foreach s,$(STAGES),$(eval $(call remember,$(s))))

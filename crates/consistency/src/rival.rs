@@ -80,7 +80,7 @@ impl Pull {
     }
 }
 
-/// The factor of the equalized focal loss (Li et al., 2022), with γ_j of [`Pull::gamma`].
+/// The factor of the equalized focal loss (Li et al., 2022), with `γ_j` of [`Pull::gamma`].
 ///
 /// ```text
 /// γ_j / γ · (1 − p)^γ_j

@@ -51,13 +51,12 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         tap: &tap,
         explainer: explainer.as_ref(),
         target: TargetKind::of(&args.target, &pack.meta.classes)?,
-        disturbance: match args.masking {
-            Some(masking) => Disturbance::Masking(masking.into()),
-            None => {
-                let epsilon = args.epsilon.context("no --epsilon")? as f32;
-                let step = attack::step(epsilon, args.epsilon_unit, performer.meta.std);
-                Disturbance::Attack { step }
-            }
+        disturbance: if let Some(masking) = args.masking {
+            Disturbance::Masking(masking.into())
+        } else {
+            let epsilon = args.epsilon.context("no --epsilon")? as f32;
+            let step = attack::step(epsilon, args.epsilon_unit, performer.meta.std);
+            Disturbance::Attack { step }
         },
         part: if args.everywhere { Part::Everything } else { Part::Background },
         psi: args.psi,

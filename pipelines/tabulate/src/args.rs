@@ -12,7 +12,7 @@ use crate::measure::Measure;
 pub(crate) struct Args {
     /// Runs, a line each of four words with tabs between: setting, method, seed, and the file of
     /// the evaluation
-    #[arg(long, value_name = "TSV")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) runs: PathBuf,
 
     /// Measure to compare: NAME=METRIC[,GROUP[,EXPLAINER]] as evaluate names them; where NAME ends
@@ -26,7 +26,7 @@ pub(crate) struct Args {
 
     /// The paper's own figures, a line each of four words with tabs between: setting, method,
     /// measure and value
-    #[arg(long, value_name = "TSV")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) paper: Option<PathBuf>,
 
     /// Title of the page

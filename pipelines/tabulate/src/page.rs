@@ -63,20 +63,15 @@ impl Page {
 
     /// The same as Markdown.
     pub(crate) fn markdown(&self) -> String {
-        let mut text = format!("# {}\n", self.title);
-        for paragraph in [&self.note, &self.legend] {
-            if !paragraph.is_empty() {
-                text += &format!("\n{paragraph}\n");
-            }
-        }
-        for table in &self.tables {
-            text += &table.markdown(&table.name);
-        }
-        for table in &self.paper {
-            text +=
-                &table.markdown(&format!("{} (from the paper: other data)", table.name));
-        }
-        text
+        let mut parts = vec![format!("# {}\n", self.title)];
+        let paragraphs =
+            [&self.note, &self.legend].into_iter().filter(|text| !text.is_empty());
+        parts.extend(paragraphs.map(|text| format!("\n{text}\n")));
+        parts.extend(self.tables.iter().map(|table| table.markdown(&table.name)));
+        parts.extend(self.paper.iter().map(|table| {
+            table.markdown(&format!("{} (from the paper: other data)", table.name))
+        }));
+        parts.concat()
     }
 }
 
@@ -110,15 +105,17 @@ fn put(
 
 impl Table {
     fn markdown(&self, name: &str) -> String {
-        let mut text =
-            format!("\n## {name}\n\n| method | {} |\n", self.columns.join(" | "));
-        text += &format!("|---|{}\n", "---|".repeat(self.columns.len()));
-        for (method, cells) in &self.rows {
+        let columns = self.columns.len();
+        let mut parts = vec![
+            format!("\n## {name}\n\n| method | {} |\n", self.columns.join(" | ")),
+            format!("|---|{}\n", "---|".repeat(columns)),
+        ];
+        parts.extend(self.rows.iter().map(|(method, cells)| {
             let mut cells = cells.clone();
-            cells.resize(self.columns.len(), String::new());
-            text += &format!("| {method} | {} |\n", cells.join(" | "));
-        }
-        text
+            cells.resize(columns, String::new());
+            format!("| {method} | {} |\n", cells.join(" | "))
+        }));
+        parts.concat()
     }
 }
 
@@ -130,17 +127,12 @@ fn cell(rows: &Comparison, i: usize) -> String {
     let around = |deviation: Option<f64>| {
         deviation.map_or(String::new(), |deviation| format!(" ± {}", number(deviation)))
     };
-    let mut text = number(rows.mean[i]) + &around(rows.deviation[i]);
-    if let Some(difference) = rows.difference[i] {
-        let sign = if difference < 0.0 { "−" } else { "+" };
-        text += &format!(" ({sign}{}", number(difference.abs()));
-        text += &around(rows.difference_deviation[i]);
-        if let Some(p) = rows.probability[i] {
-            text += &format!(", p {p:.2}");
-        }
-        text += ")";
-    }
-    text
+    let mean = number(rows.mean[i]) + &around(rows.deviation[i]);
+    let Some(difference) = rows.difference[i] else { return mean };
+    let sign = if difference < 0.0 { "−" } else { "+" };
+    let size = number(difference.abs()) + &around(rows.difference_deviation[i]);
+    let p = rows.probability[i].map_or(String::new(), |p| format!(", p {p:.2}"));
+    format!("{mean} ({sign}{size}{p})")
 }
 
 #[cfg(test)]

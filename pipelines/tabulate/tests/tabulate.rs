@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path, process::Output};
 
-use artifact::{Comparison, Evaluation, Provenance};
+use artifact::{Comparison, Evaluation, Provenance, atomic::write_bytes};
 use fixtures::{assert_refused, assert_succeeded};
 
 fn tabulate(dir: &Path, flags: &[&str]) -> Output {
@@ -17,7 +17,7 @@ const MEASURES: [&str; 4] =
 
 /// Lists these runs: setting, method, seed, accuracy and mIoU.
 fn runs(dir: &Path, runs: &[(&str, &str, &str, f64, f64)]) {
-    let mut list = String::new();
+    let mut list = Vec::new();
     for (i, (setting, method, seed, top1, miou)) in runs.iter().enumerate() {
         let mut evaluation = Evaluation::default();
         evaluation.push("top1", "all", None, *top1, 8);
@@ -25,9 +25,9 @@ fn runs(dir: &Path, runs: &[(&str, &str, &str, f64, f64)]) {
         evaluation
             .write(&dir.join(format!("{i}.parquet")), &Provenance::default())
             .unwrap();
-        list += &format!("{setting}\t{method}\t{seed}\t{i}.parquet\n");
+        list.push(format!("{setting}\t{method}\t{seed}\t{i}.parquet\n"));
     }
-    fs::write(dir.join("runs.tsv"), list).unwrap();
+    write_bytes(&dir.join("runs.tsv"), list.concat().as_bytes()).unwrap();
 }
 
 const RUNS: [(&str, &str, &str, f64, f64); 5] = [
@@ -72,7 +72,8 @@ fn the_papers_figures_are_marked_as_such() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     runs(dir, &RUNS[..1]);
-    fs::write(dir.join("paper.tsv"), "ResNet-50\tours\taccuracy, %\t46.41\n").unwrap();
+    write_bytes(&dir.join("paper.tsv"), "ResNet-50\tours\taccuracy, %\t46.41\n".as_bytes())
+        .unwrap();
     assert_succeeded(&tabulate(dir, &[&MEASURES[..], &["--paper", "paper.tsv"]].concat()));
     let markdown = fs::read_to_string(dir.join("table.md")).unwrap();
     assert!(markdown.contains("## ResNet-50 (from the paper: other data)"), "{markdown}");
@@ -88,11 +89,11 @@ fn what_cannot_be_compared_is_said() {
         assert!(!dir.join("table.parquet").exists());
     };
     refused(&MEASURES, 1, &["runs.tsv"]);
-    fs::write(dir.join("runs.tsv"), "").unwrap();
+    write_bytes(&dir.join("runs.tsv"), "".as_bytes()).unwrap();
     refused(&MEASURES, 1, &["runs.tsv", "found none"]);
-    fs::write(dir.join("runs.tsv"), "net\tours\t0\n").unwrap();
+    write_bytes(&dir.join("runs.tsv"), "net\tours\t0\n".as_bytes()).unwrap();
     refused(&MEASURES, 1, &["runs.tsv, line 1", "found 3 words"]);
-    fs::write(dir.join("runs.tsv"), "net\tours\t0\tno.parquet\n").unwrap();
+    write_bytes(&dir.join("runs.tsv"), "net\tours\t0\tno.parquet\n".as_bytes()).unwrap();
     refused(&MEASURES, 1, &["no.parquet"]);
     runs(dir, &[RUNS[0], RUNS[0]]);
     refused(&MEASURES, 1, &["line 2", "listed twice"]);

@@ -88,7 +88,7 @@ impl Objective {
     }
 }
 
-/// The focal loss (Lin et al., 2017) of cross entropies L, with the factor γ_y / γ of the
+/// The focal loss (Lin et al., 2017) of cross entropies L, with the factor `γ_y / γ` of the
 /// equalized one (Li et al., 2022) if there is a `base` γ.
 ///
 /// ```text
