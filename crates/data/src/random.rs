@@ -12,6 +12,8 @@ pub(crate) enum Purpose {
     Augment = 2,
     /// An image of the built-in data set.
     Shapes = 3,
+    /// Which images are biased.
+    Bias = 5,
 }
 
 /// Random numbers of one key: the key is the whole state, so any order of use and any
