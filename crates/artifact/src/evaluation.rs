@@ -15,7 +15,8 @@ use crate::{
 pub struct Evaluation {
     /// utf8: the metric, such as `top1` or `miou`.
     pub metric: Vec<String>,
-    /// utf8: `all`, `class:NAME`, `group:0`, `group:1` … or, of `sanity`, `layer:NAME`.
+    /// utf8: `all`, `class:NAME`, `group:0`, `group:1` … or, of `sanity`, `layer:NAME`, and of
+    /// `fgsm` and `pgd`, `epsilon:8/255`.
     pub group: Vec<String>,
     /// utf8?: the explainer whose maps are measured, if the metric is one of maps.
     pub explainer: Vec<Option<String>>,

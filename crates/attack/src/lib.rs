@@ -1,4 +1,4 @@
-//! FGSM and the semantic-preserving composition.
+//! FGSM, PGD and the semantic-preserving composition.
 //!
 //! ```text
 //! h = ε · sign(∇L)                   Eq. (7)    fgsm (the sign), step (the ε)
@@ -13,6 +13,7 @@ mod compose;
 mod error;
 mod fgsm;
 mod logit_gradient;
+mod pgd;
 mod step;
 mod target;
 
@@ -20,5 +21,6 @@ pub use compose::{Direction, Masking, compose, compose_batch};
 pub use error::{Error, Result};
 pub use fgsm::{fgsm, signs};
 pub use logit_gradient::logit_gradient;
+pub use pgd::{PGD_STEPS, pgd, pgd_step};
 pub use step::{EpsilonUnit, UnknownUnit, step};
 pub use target::Target;

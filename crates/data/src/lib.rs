@@ -2,6 +2,7 @@
 
 mod augment;
 mod batches;
+mod bias;
 mod decode;
 mod error;
 mod geometry;
@@ -15,6 +16,7 @@ pub mod shapes;
 
 pub use augment::Augment;
 pub use batches::{Batch, Batches};
+pub use bias::Bias;
 pub use decode::{Decoded, ImageSource, Pixels, decode};
 pub use error::{BadFile, Error, Result};
 pub use geometry::{Fit, Geometry};

@@ -14,6 +14,8 @@ pub(crate) enum Purpose {
     Shapes = 3,
     /// Which samples are labelled.
     Draw = 4,
+    /// Which images are biased.
+    Bias = 5,
 }
 
 /// Random numbers of one key: the key is the whole state, so any order of use and any

@@ -1,9 +1,9 @@
-//! Accuracy, average precision, localisation, faithfulness and rank correlation.
+//! Accuracy, average precision, localisation, faithfulness, rank correlation and debiasing.
 //!
 //! Everything here is a function of numbers: predictions and labels, a full-size
-//! explanation map and a segmentation mask, or what a network says of changed images. One
-//! file a measure; [`Localisation`] collects the pairs of a data set, [`Faithfulness`] its
-//! images, and they name the measures as the evaluation table does.
+//! explanation map and a segmentation mask, what a network says of changed images, or weights
+//! and groups. One file a measure; [`Localisation`] collects the pairs of a data set,
+//! [`Faithfulness`] its images, and they name the measures as the evaluation table does.
 //!
 //! Faithfulness is in two halves, for no network is run here: an image is changed along its
 //! map ([`deleted`], [`inserted`], [`shown`], [`noisily_imputed`]), and what the network then
@@ -17,6 +17,7 @@ mod average_increase;
 mod average_precision;
 mod conjugate_gradient;
 mod curve;
+mod debiasing;
 mod deletion;
 mod energy;
 mod faithfulness;
@@ -39,6 +40,7 @@ pub use average_drop::{drop_of, shown};
 pub use average_increase::increases;
 pub use average_precision::{average_precision, mean_average_precision};
 pub use curve::{CURVE_STEPS, area_under};
+pub use debiasing::{Debiasing, debiasing};
 pub use deletion::deleted;
 pub use energy::energy;
 pub use faithfulness::{Confidences, Faithfulness};

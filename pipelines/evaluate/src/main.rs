@@ -3,25 +3,30 @@
 //!
 //! Writes accuracy (or average precision, of sets of labels) and, where the pack has
 //! masks, how the maps of each explainer localise the classes that are there. If asked, also
-//! whether the maps name the places that the network uses, and whether they depend on what
-//! it has learnt.
+//! whether the maps name the places that the network uses, whether they depend on what it has
+//! learnt, how often the network is right under attack, and whether weights favour the samples
+//! without a bias.
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use anyhow::ensure;
 use artifact::Pack;
+use candle_core::Device;
 use clap::{Parser, builder::PossibleValuesParser};
 use models::Arch;
 use stage::Stage;
 
-use crate::measure::Measuring;
+use crate::{measure::Measuring, references::References};
 
 mod classification;
+mod debiasing;
 mod faithfulness;
 mod localise;
 mod measure;
 mod perturbed;
 mod predicted_maps;
+mod references;
+mod robustness;
 mod sanity;
 mod summary;
 
@@ -69,6 +74,20 @@ struct Args {
     /// Compare the maps with those of the network as its blocks are randomised one by one
     #[arg(long, requires = "explainers")]
     sanity: bool,
+
+    /// Attack the images by FGSM and PGD at several ε: relative accuracy on those that the model and
+    /// every reference classify correctly
+    #[arg(long)]
+    robustness: bool,
+
+    /// Another model to be compared with; may be given several times
+    #[arg(long = "reference", value_name = "FILE", requires = "robustness")]
+    references: Vec<PathBuf>,
+
+    /// Weights of the pack's samples, whose groups tell the biased ones: share of unbiased samples in
+    /// the top 20 %
+    #[arg(long, value_name = "FILE")]
+    debiasing: Option<PathBuf>,
 
     /// Images at a time; the result does not depend on it
     #[arg(long, value_name = "AT_A_TIME", default_value = "64")]
@@ -120,6 +139,10 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     localise::check_masks(&pack)?;
     let performer = performer::open(&args.model, args.arch, &pack, &device)?;
     let tap = performer.network.resolve_tap(args.tap.as_deref())?;
+    let debiased = args.debiasing.as_deref().map(|path| debiasing::measure(path, &pack));
+    let debiased = debiased.transpose()?;
+    let references = args.robustness.then(|| references(args, stage, &pack, &device));
+    let references = references.transpose()?;
 
     let measuring = Measuring {
         stage,
@@ -138,11 +161,21 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let faithful = stage::in_batches_of(images, flag, faithful)?.unwrap_or_default();
     let sanity = args.sanity.then(|| measuring.sanity(seed)).transpose();
     let sanity = stage::in_batches_of(images, flag, sanity)?.unwrap_or_default();
+    let robust = references
+        .as_ref()
+        .map(|references| measuring.robustness(&references.right, &measured.logits));
+    let robust = stage::in_batches_of(images, flag, robust.transpose())?;
 
-    let provenance = stage
+    let mut provenance = stage
         .provenance()
         .with_input("data", pack.digest())
         .with_input("model", performer.digest.as_str());
+    for (role, digest) in references.iter().flat_map(|references| &references.inputs) {
+        provenance = provenance.with_input(role, digest.as_str());
+    }
+    if let Some(debiased) = &debiased {
+        provenance = provenance.with_input("weights", debiased.digest.as_str());
+    }
     if let (Some(path), Some(maps)) = (&args.maps_output, measured.maps) {
         maps.into_artifact(&pack, tap.name(), &measured.logits, provenance.clone())
             .write(path)?;
@@ -160,7 +193,24 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     for found in &sanity {
         found.report(&mut evaluation);
     }
+    if let Some(found) = &robust {
+        found.report(&mut evaluation);
+    }
+    if let Some(found) = &debiased {
+        found.report(&mut evaluation);
+    }
     evaluation.write(&args.output, &provenance)?;
     stage::print(&summary::Summary(&evaluation))?;
     Ok(())
+}
+
+/// What the networks that this one is compared with agree on.
+fn references(
+    args: &Args,
+    stage: &Stage,
+    pack: &Pack,
+    device: &Device,
+) -> anyhow::Result<References> {
+    let files = (&args.references[..], args.arch);
+    References::judge(stage, files, pack, args.batch_size.get(), device)
 }

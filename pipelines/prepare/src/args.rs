@@ -2,8 +2,8 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use artifact::LabelKind;
-use clap::{Parser, ValueEnum};
-use data::{Fit, Geometry};
+use clap::{Parser, ValueEnum, builder::ArgPredicate};
+use data::{Bias, Fit, Geometry};
 
 /// Turn a dataset in its original layout, or the built-in shapes, into packs
 #[derive(Debug, Parser)]
@@ -30,6 +30,22 @@ pub(crate) struct Args {
     /// more)
     #[arg(long, value_name = "FRACTION", value_parser = fraction)]
     pub(crate) validation: Option<f64>,
+
+    /// Alter most of the training images, and no others, by half the standard deviation of their
+    /// own values or by a factor of 1.5. The train pack's groups say which: 1 is altered (of
+    /// shapes these replace the groups of backgrounds, which stay in the images)
+    #[arg(long, value_enum)]
+    pub(crate) bias: Option<BiasName>,
+
+    /// Share of the training images to alter, drawn by the seed [default: 0.8]
+    #[arg(
+        long,
+        value_name = "FRACTION",
+        value_parser = fraction,
+        requires = "bias",
+        default_value_if("bias", ArgPredicate::IsPresent, "0.8")
+    )]
+    pub(crate) bias_share: Option<f64>,
 
     /// Leave out files that cannot be decoded, instead of failing
     #[arg(long)]
@@ -112,6 +128,16 @@ pub(crate) enum FitName {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BiasName {
+    /// Add half a standard deviation
+    Brighter,
+    /// Take half a standard deviation off
+    Darker,
+    /// Multiply by 1.5
+    Scaled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Labelling {
     Largest,
     Multi,
@@ -166,6 +192,16 @@ impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let value = self.to_possible_value().expect("no dataset is hidden");
         f.write_str(value.get_name())
+    }
+}
+
+impl From<BiasName> for Bias {
+    fn from(name: BiasName) -> Self {
+        match name {
+            BiasName::Brighter => Self::Brighter,
+            BiasName::Darker => Self::Darker,
+            BiasName::Scaled => Self::Scaled,
+        }
     }
 }
 

@@ -3,10 +3,12 @@
 //! Decodes every image once, brings it to one size and writes `samples.parquet`,
 //! `validation.safetensors` (if asked), `test.safetensors` and `train.safetensors`, in this
 //! order and only when all of them are in memory: nothing is written by a run that fails
-//! over its inputs.
+//! over its inputs. If asked, most of the training images are biased first (section IV-D of
+//! the paper).
 
 mod args;
 mod bad;
+mod bias;
 mod built_in;
 mod original;
 mod split;
@@ -29,7 +31,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     // nothing here runs on a GPU, but programs without CUDA refuse one everywhere
     args.common.check()?;
     let mut provenance = stage.provenance();
-    let splits = if args.dataset == Name::Shapes {
+    let mut splits = if args.dataset == Name::Shapes {
         built_in::splits(args, stage)?
     } else {
         let (splits, digest) = original::splits(args, stage)?;
@@ -37,6 +39,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         splits
     };
 
+    bias::implant(args, &mut splits)?;
     let mut samples = Samples::default();
     for split in &splits {
         split.list(&mut samples);
