@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn exactly_the_share_is_drawn_by_the_seed() {
-        let ones = |groups: &[u8]| groups.iter().filter(|&&group| group == 1).count();
+        let ones = |groups: &[u8]| groups.iter().copied().map(u32::from).sum::<u32>();
         // 10.4 and 11.2
         assert_eq!(ones(&majority(13, 0.8, 1)), 10);
         assert_eq!(ones(&majority(14, 0.8, 1)), 11);

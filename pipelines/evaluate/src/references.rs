@@ -64,15 +64,18 @@ impl References {
     }
 }
 
+/// The flag `--arch` is of the files that do not say their network.
 fn open(
     path: &Path,
     arch: Option<Arch>,
     pack: &Pack,
     device: &Device,
-) -> performer::Result<Performer> {
+) -> Result<Performer> {
     match performer::open(path, None, pack, device) {
-        Err(performer::Error::NoArch { .. }) => performer::open(path, arch, pack, device),
-        opened => opened,
+        Err(performer::Error::NoArch { .. }) => {
+            Ok(performer::open(path, arch, pack, device)?)
+        }
+        opened => Ok(opened?),
     }
 }
 

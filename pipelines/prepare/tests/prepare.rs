@@ -218,3 +218,31 @@ fn a_disk_that_fills_up_is_one_line_and_leaves_no_part_of_a_pack() {
         assert!(whole(&name), "{name} was left");
     }
 }
+
+#[test]
+fn a_bias_alters_most_of_the_training_images_and_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let shapes = "--dataset shapes --count 10 --test-count 5";
+    succeeds(dir, shapes);
+    let image = |pack: &Pack, i: usize| pack.image(i).to_vec();
+    let plain = pack(dir, "train");
+    let before: Vec<Vec<u8>> = (0..10).map(|i| image(&plain, i)).collect();
+    let test = fs::read(dir.join("packs/test.safetensors")).unwrap().split_off(8192);
+    for bias in ["brighter", "darker", "scaled"] {
+        succeeds(dir, &format!("{shapes} --bias {bias}"));
+        let biased = pack(dir, "train");
+        let groups: Vec<u8> = (0..10).map(|i| biased.group(i).unwrap()).collect();
+        assert_eq!(groups.iter().sum::<u8>(), 8, "{bias}");
+        for (i, before) in before.iter().enumerate() {
+            assert_eq!(image(&biased, i) != *before, groups[i] == 1, "{bias} of {i}");
+        }
+        let now = fs::read(dir.join("packs/test.safetensors")).unwrap().split_off(8192);
+        assert!(now == test, "{bias}: the test images are left alone");
+    }
+    succeeds(dir, &format!("{shapes} --bias darker --bias-share 0.5"));
+    let groups: u8 = (0..10).map(|i| pack(dir, "train").group(i).unwrap()).sum();
+    assert_eq!(groups, 5);
+    let wrong = prepare(dir, &format!("{shapes} --bias-share 0.5"));
+    assert_eq!(wrong.status.code(), Some(2));
+}
