@@ -10,14 +10,16 @@ use crate::measure::Measure;
 #[derive(Debug, Parser)]
 #[command(name = "tabulate", version)]
 pub(crate) struct Args {
-    /// Runs, a line each of four words with tabs between: setting, method, seed, and the file of
-    /// the evaluation
+    /// Runs, a line each of words with tabs between: setting, method, seed, and the file of the
+    /// evaluation, or the files of several; without --measure, in place of files, the name of what
+    /// was measured by other means, and its value
     #[arg(long, value_name = "FILE")]
     pub(crate) runs: PathBuf,
 
-    /// Measure to compare: NAME=METRIC[,GROUP[,EXPLAINER]] as evaluate names them; where NAME ends
-    /// with %, shares are written as percentages
-    #[arg(long = "measure", value_name = "NAME=METRIC", required = true)]
+    /// Measure to compare: NAME=ROW, or NAME=ROW - ROW for a difference, where ROW is
+    /// METRIC[,GROUP[,EXPLAINER]] as evaluate names them, with @N for a run's N-th file; where NAME
+    /// ends with %, shares are written as percentages
+    #[arg(long = "measure", value_name = "NAME=ROW")]
     pub(crate) measures: Vec<Measure>,
 
     /// Method that the others are compared with, seed by seed

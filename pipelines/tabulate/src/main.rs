@@ -4,6 +4,7 @@
 //! a table (Parquet), and as the same in Markdown and HTML beside it.
 
 mod args;
+mod list;
 mod measure;
 mod page;
 mod paired;
@@ -26,7 +27,9 @@ fn main() -> ExitCode {
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.common.check()?;
     let runs = Runs::read(&args.runs, &args.measures)?;
-    let comparison = runs.compare(args.baseline.as_deref())?;
+    let comparison = runs
+        .compare(args.baseline.as_deref())
+        .with_context(|| args.runs.display().to_string())?;
     let paper = args.paper.as_deref().map(Paper::read).transpose()?;
 
     let mut provenance =

@@ -1,8 +1,8 @@
 //! The paper's own figures, which stand beside ours and are of other data.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use anyhow::{Context, bail};
+use crate::list;
 
 /// Rows of the paper.
 pub(crate) struct Paper {
@@ -21,22 +21,13 @@ pub(crate) struct Row {
 impl Paper {
     /// Reads the list at `path`.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let at = path.display();
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {at}"))?;
         let mut rows = Vec::new();
-        for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.is_empty()) {
-            let words: Vec<&str> = line.split('\t').collect();
-            let [setting, method, measure, value] = words[..] else {
-                bail!(
-                    "{at}, line {number}: expected setting, method, measure and value with \
-                     tabs between, found {} words",
-                    words.len()
-                );
-            };
+        list::read(path, &["setting", "method", "measure", "value"], |words| {
             let [setting, method, measure, value] =
-                [setting, method, measure, value].map(str::to_owned);
+                [words[0], words[1], words[2], words[3]].map(str::to_owned);
             rows.push(Row { setting, method, measure, value });
-        }
+            Ok(())
+        })?;
         Ok(Self { rows })
     }
 }

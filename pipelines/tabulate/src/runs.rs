@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -10,64 +9,85 @@ use anyhow::{Context, ensure};
 use artifact::{Comparison, Evaluation};
 
 use crate::{
+    list,
     measure::Measure,
     paired::{deviation, mean, probability},
 };
 
 /// The values of all measures in all runs.
-pub(crate) struct Runs<'a> {
-    path: &'a Path,
-    measures: &'a [Measure],
+#[derive(Default)]
+pub(crate) struct Runs {
     /// Settings and methods, in the order in which they come.
     order: Vec<(String, String)>,
-    /// Of each of them by seed, the measures.
-    values: BTreeMap<(String, String), BTreeMap<String, Vec<f64>>>,
+    /// Names, in the order in which they come.
+    measures: Vec<String>,
+    /// Of each setting, method and measure, by seed.
+    values: BTreeMap<(String, String, String), BTreeMap<String, f64>>,
     /// Roles and digests of the evaluations.
     pub(crate) digests: Vec<(String, String)>,
 }
 
-impl<'a> Runs<'a> {
-    /// Reads the list at `path`, and the evaluations that it names.
+impl Runs {
+    /// Reads the list at `path`: of evaluations, or without measures of values.
     ///
     /// # Errors
     ///
-    /// If a line has other words, a run is listed twice, or an evaluation lacks a measure.
-    pub(crate) fn read(path: &'a Path, measures: &'a [Measure]) -> anyhow::Result<Self> {
-        let at = path.display();
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {at}"))?;
-        let mut runs = Self {
-            path,
-            measures,
-            order: Vec::new(),
-            values: BTreeMap::new(),
-            digests: Vec::new(),
-        };
-        for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.is_empty()) {
-            let words: Vec<&str> = line.split('\t').collect();
-            let [setting, method, seed, file] = words[..] else {
-                anyhow::bail!(
-                    "{at}, line {number}: expected setting, method, seed and file with tabs \
-                     between, found {} words",
-                    words.len()
-                );
-            };
-            let key = (setting.to_owned(), method.to_owned());
-            if !runs.values.contains_key(&key) {
-                runs.order.push(key.clone());
-            }
-            let file = PathBuf::from(file);
-            let measured = measured(&file, measures)?;
-            let before =
-                runs.values.entry(key).or_default().insert(seed.to_owned(), measured);
-            ensure!(
-                before.is_none(),
-                "{at}, line {number}: {method} of {setting} with seed {seed} is listed twice"
-            );
-            let role = format!("{setting}/{method}/{seed}");
-            runs.digests.push((role, artifact::digest(&file)?));
+    /// If a line has other words, a run is listed twice, an evaluation lacks a measure, or a
+    /// value is not a number.
+    pub(crate) fn read(path: &Path, measures: &[Measure]) -> anyhow::Result<Self> {
+        if measures.is_empty() {
+            Self::measured(path)
+        } else {
+            Self::evaluated(path, measures)
         }
-        ensure!(!runs.order.is_empty(), "{at}: expected runs, found none");
+    }
+
+    fn evaluated(path: &Path, measures: &[Measure]) -> anyhow::Result<Self> {
+        let mut runs = Self::default();
+        list::read(path, &["setting", "method", "seed", "files"], |words| {
+            let [setting, method, seed] = [words[0], words[1], words[2]];
+            let mut files = Vec::new();
+            for (i, file) in (1..).zip(&words[3..]) {
+                let file = PathBuf::from(file);
+                let of = if i == 1 { String::new() } else { format!("@{i}") };
+                let role = format!("{setting}/{method}/{seed}{of}");
+                runs.digests.push((role, artifact::digest(&file)?));
+                let (evaluation, _) = Evaluation::read(&file)?;
+                files.push((file, evaluation));
+            }
+            for measure in measures {
+                let value = measure.of(&files)?;
+                runs.push([setting, method, seed, &measure.name], value)?;
+            }
+            Ok(())
+        })?;
         Ok(runs)
+    }
+
+    fn measured(path: &Path) -> anyhow::Result<Self> {
+        let mut runs = Self::default();
+        list::read(path, &["setting", "method", "seed", "measure", "value"], |words| {
+            let number = words[4].parse().ok().filter(|number: &f64| number.is_finite());
+            let number = number
+                .with_context(|| format!("expected a finite number, found {}", words[4]))?;
+            runs.push([words[0], words[1], words[2], words[3]], number)
+        })?;
+        Ok(runs)
+    }
+
+    fn push(&mut self, run: [&str; 4], value: f64) -> anyhow::Result<()> {
+        let [setting, method, seed, measure] = run.map(str::to_owned);
+        let of = (setting.clone(), method.clone());
+        if !self.order.contains(&of) {
+            self.order.push(of);
+        }
+        if !self.measures.contains(&measure) {
+            self.measures.push(measure.clone());
+        }
+        let again = format!("{method} of {setting} with seed {seed} is listed twice");
+        let seeds = self.values.entry((setting, method, measure)).or_default();
+        ensure!(seeds.insert(seed, value).is_none(), again);
+        Ok(())
     }
 
     /// Means and deviations over the seeds, and the differences to the baseline of the same
@@ -80,25 +100,26 @@ impl<'a> Runs<'a> {
         if let Some(name) = baseline {
             ensure!(
                 self.order.iter().any(|(_, method)| method == name),
-                "{}: expected runs of the baseline {name}, found none",
-                self.path.display(),
+                "expected runs of the baseline {name}, found none",
             );
         }
         let mut rows = Comparison::default();
-        for key @ (setting, method) in &self.order {
-            let runs = &self.values[key];
-            let against = baseline
-                .filter(|name| name != method)
-                .and_then(|name| self.values.get(&(setting.clone(), name.to_owned())));
-            for (i, measure) in self.measures.iter().enumerate() {
-                let values: Vec<f64> = runs.values().map(|of_seed| of_seed[i]).collect();
+        for (setting, method) in &self.order {
+            for measure in &self.measures {
+                let of = |method: &str| {
+                    let key = (setting.clone(), method.to_owned(), measure.clone());
+                    self.values.get(&key)
+                };
+                let Some(runs) = of(method) else { continue };
+                let against = baseline.filter(|name| name != method).and_then(of);
+                let values: Vec<f64> = runs.values().copied().collect();
                 let differences: Vec<f64> = runs
                     .iter()
-                    .filter_map(|(seed, ours)| Some(ours[i] - against?.get(seed)?[i]))
+                    .filter_map(|(seed, ours)| Some(ours - against?.get(seed)?))
                     .collect();
                 rows.setting.push(setting.clone());
                 rows.method.push(method.clone());
-                rows.measure.push(measure.name.clone());
+                rows.measure.push(measure.clone());
                 rows.seeds.push(values.len() as u32);
                 rows.mean.push(mean(&values));
                 rows.deviation.push(deviation(&values));
@@ -110,16 +131,4 @@ impl<'a> Runs<'a> {
         }
         Ok(rows)
     }
-}
-
-fn measured(file: &Path, measures: &[Measure]) -> anyhow::Result<Vec<f64>> {
-    let (evaluation, _) = Evaluation::read(file)?;
-    measures
-        .iter()
-        .map(|measure| {
-            measure.of(&evaluation).with_context(|| {
-                format!("{}: expected {}, found no such row", file.display(), measure.row())
-            })
-        })
-        .collect()
 }

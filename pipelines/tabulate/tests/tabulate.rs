@@ -68,6 +68,37 @@ fn differences_are_of_the_same_seed() {
 }
 
 #[test]
+fn a_measure_may_be_a_difference_between_two_evaluations_of_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    runs(dir, &RUNS);
+    let list = "net\tplain\t0\t0.parquet\t2.parquet\nnet\tplain\t1\t1.parquet\t3.parquet\n";
+    write_bytes(&dir.join("runs.tsv"), list.as_bytes()).unwrap();
+    let output = tabulate(dir, &["--measure", "gain, %=top1@2 - top1"]);
+    assert_succeeded(&output);
+    let (table, provenance) = Comparison::read(&dir.join("table.parquet")).unwrap();
+    // 0.625 − 0.5 and 1 − 0.75
+    assert_eq!(table.mean, [0.1875]);
+    fixtures::assert_input(&provenance.unwrap(), "net/plain/1@2", &dir.join("3.parquet"));
+    let output = tabulate(dir, &["--measure", "gain=top1@3"]);
+    assert_refused(&output, 1, &["runs.tsv, line 1", "for @3, found 2"]);
+}
+
+#[test]
+fn values_of_other_programs_are_compared_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let list =
+        "net\tHNM\t1\tseconds\t2\nnet\tours\t1\tseconds\t5\nnet\tours\t1\tshare, %\t0.5\n";
+    write_bytes(&dir.join("runs.tsv"), list.as_bytes()).unwrap();
+    assert_succeeded(&tabulate(dir, &["--baseline", "HNM"]));
+    let markdown = fs::read_to_string(dir.join("table.md")).unwrap();
+    assert!(markdown.contains("| ours | 5.0000 (+3.0000) | 50.0 |"), "{markdown}");
+    write_bytes(&dir.join("runs.tsv"), "net\tHNM\t1\tseconds\tNaN\n".as_bytes()).unwrap();
+    assert_refused(&tabulate(dir, &[]), 1, &["line 1", "finite number, found NaN"]);
+}
+
+#[test]
 fn the_papers_figures_are_marked_as_such() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
@@ -99,6 +130,7 @@ fn what_cannot_be_compared_is_said() {
     refused(&MEASURES, 1, &["line 2", "listed twice"]);
     runs(dir, &RUNS);
     refused(&["--measure", "a=pxap"], 1, &["0.parquet", "expected pxap,all"]);
-    refused(&["--measure", "pxap"], 2, &["NAME=METRIC"]);
+    refused(&[], 1, &["runs.tsv, line 1", "measure, value", "found 4 words"]);
+    refused(&["--measure", "pxap"], 2, &["NAME=ROW"]);
     refused(&[&MEASURES[..], &["--baseline", "theirs"]].concat(), 1, &["baseline theirs"]);
 }
