@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# On a machine with an NVIDIA GPU, in the unpacked archive of `make gpu-bundle`: gpu-check.sh [tests|stages|bench|all] [flags]
+# On a machine with an NVIDIA GPU, in the unpacked archive of `make gpu-bundle`: gpu-check.sh [tests|stages|bench|table1|all] [flags]
 #
 # tests   the operators, on the CPU and on the GPU (VERBOSE=1: how near each is)
 # stages  whole stages on the CPU and on the GPU, in f32; flags are networks
 # bench   against PyTorch; flags are those of benches/gpu.py: --networks, --sizes, --parts, --precisions, --compile
-# all     these three (the default), while the cache of torch.compile is filled beside the tests
+# table1  `make table1` in miniature, on the built-in dataset; flags are words for make
+# all     these four (the default), while the cache of torch.compile is filled beside the tests
 #
 # Needs a driver, python3 with PyTorch, numpy, safetensors and pyarrow, and the libraries of CUDA 13: those of the system or
 # those that came with PyTorch. Results are added to $OUT/results.jsonl and told in $OUT/report.md; OUT is here by default.
@@ -15,7 +16,7 @@ what=${1:-all}
 shift || true
 
 stop() { echo "gpu-check: $1" >&2; exit 1; }
-case $what in tests | stages | bench | all) ;; *) stop "tests, stages, bench or all, found $what" ;; esac
+case $what in tests | stages | bench | table1 | all) ;; *) stop "tests, stages, bench, table1 or all, found $what" ;; esac
 gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1)
 [[ -n $gpu ]] || stop "there is no NVIDIA GPU here, or no driver (nvidia-smi finds none)"
 command -v python3 >/dev/null || stop "there is no python3"
@@ -52,12 +53,19 @@ bench() {
   note bench
   python3 "$here/benches/gpu.py" "$here/bin" "$out/results.jsonl" "$@" || failed=1
 }
+table1() {
+  note table1
+  command -v make >/dev/null || { failed=1; echo 'FAILED: there is no make here, which table1 needs'; return; }
+  ROOT='' RUNS=$out/runs RESULTS=$out/table1 NETWORKS=${NETWORKS:-resnet18} SEEDS=${SEEDS:-0 1} \
+    WORDS="RUN=shapes DEVICE=cuda T=2 EPOCHS=2 BATCH_SIZE=100 $*" make -C "$here" --no-print-directory DEVICE=cuda table1 || failed=1
+}
 
 case $what in
   all)
     python3 "$here/benches/gpu.py" "$here/bin" "$out/results.jsonl" "$@" --warm >"$here/warm.log" 2>&1 &
     tests
     stages
+    table1
     wait
     bench "$@"
     ;;
