@@ -250,7 +250,7 @@ endif
 # ---- results ----------------------------------------------------------------
 
 bulky   := maps.safetensors perturbations.safetensors perturbed-maps.safetensors
-of_round = $(addprefix $(OUT)/$(1)/,weights.parquet model.safetensors $(if $(fused),,$(bulky)) scores.parquet evaluation.parquet)
+of_round = $(addprefix $(OUT)/$(1)/,weights.parquet model.safetensors $(if $(fused),,$(if $(rival),maps.safetensors,$(bulky))) scores.parquet evaluation.parquet)
 of_base  = $(addprefix $(BASE)/$(1)/,model.safetensors evaluation.parquet)
 ALL     := $(foreach t,$(ROUNDS),$(call of_round,$(t))) $(foreach t,$(ROUNDS),$(call of_base,$(t)))
 

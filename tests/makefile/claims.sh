@@ -135,6 +135,19 @@ m DEVICE=cuda OUT=runs/gpu PRECISION=bf16; is "  another precision: all that is 
 NVCC=nvcc-of-nobody m DEVICE=cuda OUT=runs/gpu CUDA_COMPUTE_CAP=80; is "  another GPU: other programs"   "$rc $(grep -c 'DEVICE=cuda needs nvcc' out.txt)" "2 1"
 m DEVICE=cuda OUT=runs/gpu PRECISION=bf16 DEVICE=cpu -n; is "  the processor is told none" "$(grep -c -- '--precision' out.txt)" "0"
 rm -r runs/gpu
+m runs/wide/baseline/1/evaluation.parquet RUN=wide T=2 baseline; is "a baseline of two rounds"         "$rc" 0
+of() { m RUN=wide T=2 FUSED=1 OUT=runs/of FROM=runs/wide "$@"; }
+of rounds;                           is "FROM: another method begins with the run's first round, and learns on" "$rc $(ran)" "0 audit=2 evaluate=2 reweight=1 train=1"
+                                     is "  that round is a copy"                           "$(cmp runs/wide/1/model.safetensors runs/of/1/model.safetensors && ls runs/of/1 | tr '\n' ' ')" "evaluation.parquet model.safetensors optimizer.safetensors scores.parquet test-maps.safetensors training.parquet weights.parquet "
+of rounds;                           is "  again: nothing to do"                           "$rc $n" "0 0"
+of rounds METHOD=hard-negative;      is "a rival: no audit, but the loss of the clean maps, and nothing perturbed" "$rc $(ran)" "0 evaluate=1 explain=2 reweight=1 score=2 train=1"
+of rounds METHOD=hard-negative REWEIGHT='--fraction 0.3'; is "  a flag of reweight: the weights and what follows" "$rc $(ran)" "0 evaluate=1 explain=1 reweight=1 score=1 train=1"
+of rounds;                           is "  and back to audit"                              "$rc $(ran)" "0 audit=2 evaluate=1 reweight=1 train=1"
+of rounds DISTURB='--masking zero';  is "a mask for the attack: the scores and what follows" "$rc $(ran) $(grep -c -- '--masking zero' out.txt) $(grep -c -- '--epsilon' out.txt)" "0 audit=2 evaluate=1 reweight=1 train=1 2 0"
+m RUN=wide DISTURB=--everywhere;     is "  which is for audit alone"                       "$rc $n $(grep -c 'give FUSED=1 too' out.txt)" "2 0 1"
+m RUN=wide T=2 OUT=runs/loss PACKS=runs/wide/packs LOSS='--loss focal' baseline; is "a loss: training of its own" "$rc $(ran) $(grep -c -- '--loss focal' out.txt)" "0 evaluate=2 reweight=1 train=2 2"
+m RUN=wide OUT=runs/of FROM=runs/nobody; is "FROM nowhere is an error"                     "$rc $(grep -c 'no run is there' out.txt)" "2 1"
+rm -r runs/of runs/loss
 m clean RUN=wide;                    is "clean forgets one run"                            "$(ls runs | tr '\n' ' ')" "base third "
 echo "$passed passed, $failed failed"
 exit $((failed > 0))
