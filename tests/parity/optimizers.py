@@ -1,6 +1,6 @@
 """Parameters after each of three steps of torch.optim, printed as Rust arrays.
 
-The constants in pipelines/train/src/optimizer/{adam,sgd}.rs come from here.
+The constants in crates/ops/tests/optimizer.rs come from here.
 """
 
 import numpy

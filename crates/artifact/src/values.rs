@@ -21,7 +21,6 @@ pub struct Values<'a>(BTreeMap<String, (&'a [usize], Lent<'a>)>);
 enum Lent<'a> {
     /// Behind the guard of its storage.
     InPlace(Box<dyn Deref<Target = Storage> + 'a>, Range<usize>),
-    Slice(&'a [f32]),
     CopiedF32(Vec<f32>),
     CopiedI64(Vec<i64>),
 }
@@ -35,25 +34,24 @@ impl<'a> Values<'a> {
     pub(crate) fn of(path: &Path, tensors: &'a BTreeMap<String, Tensor>) -> Result<Self> {
         let mut values = Self::default();
         for (name, tensor) in tensors {
-            let lent = Lent::of(tensor).map_err(|why| Error::Tensor {
+            values.insert(name.clone(), tensor).map_err(|why| Error::Tensor {
                 path: path.to_owned(),
                 name: name.clone(),
                 expected: "F32 or I64".into(),
                 found: why.to_string(),
             })?;
-            values.0.insert(name.clone(), (tensor.dims(), lent));
         }
         Ok(values)
     }
 
-    /// Adds a tensor of these values.
-    pub fn insert(&mut self, name: String, shape: &'a [usize], values: &'a [f32]) {
-        self.0.insert(name, (shape, Lent::Slice(values)));
-    }
-
-    /// Adds a tensor of these values, which nobody else has.
-    pub fn insert_copy(&mut self, name: String, shape: &'a [usize], values: Vec<f32>) {
-        self.0.insert(name, (shape, Lent::CopiedF32(values)));
+    /// Adds a tensor.
+    ///
+    /// # Errors
+    ///
+    /// If it is neither f32 nor i64.
+    pub fn insert(&mut self, name: String, tensor: &'a Tensor) -> candle_core::Result<()> {
+        self.0.insert(name, (tensor.dims(), Lent::of(tensor)?));
+        Ok(())
     }
 
     /// Adds all of these.
@@ -96,7 +94,6 @@ impl<'a> Lent<'a> {
                 }
                 _ => unreachable!("`of` has looked, and a tensor keeps its type and place"),
             },
-            Self::Slice(values) => Elements::F32(values),
             Self::CopiedF32(values) => Elements::F32(values),
             Self::CopiedI64(values) => Elements::I64(values),
         }
@@ -111,6 +108,7 @@ mod tests {
 
     #[test]
     fn what_lies_in_another_order_is_written_in_that_of_its_shape() {
+        let more = Tensor::new(&[5f32], &Device::Cpu).unwrap();
         let x = Tensor::new(&[[1f32, 2.0], [3.0, 4.0]], &Device::Cpu).unwrap();
         let n = Tensor::new(&[7i64], &Device::Cpu).unwrap();
         let part = x.narrow(0, 1, 1).unwrap();
@@ -118,11 +116,11 @@ mod tests {
             .map(|(k, v)| (k.into(), v));
         let tensors = BTreeMap::from(tensors);
         let mut values = Values::of(Path::new("x"), &tensors).unwrap();
-        values.insert("slice".into(), &[1], &[5.0]);
+        values.insert("more".into(), &more).unwrap();
         let elements: Vec<String> =
             values.0.values().map(|(_, lent)| format!("{:?}", lent.elements())).collect();
         let expected =
-            ["I64([7])", "F32([3.0, 4.0])", "F32([5.0])", "F32([1.0, 3.0, 2.0, 4.0])"];
+            ["F32([5.0])", "I64([7])", "F32([3.0, 4.0])", "F32([1.0, 3.0, 2.0, 4.0])"];
         assert_eq!(elements, expected);
     }
 }

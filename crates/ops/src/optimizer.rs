@@ -1,17 +1,25 @@
-//! Updates of all parameters at once, on a GPU.
+//! Updates of all parameters.
 //!
-//! One kernel goes over all of them: one for each would take longer to start than to run.
+//! On a GPU one kernel goes over all of them: one for each would take longer to start than to run.
 
+mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor, bail};
 
 use crate::Later;
+
+/// β₁ and β₂ of Adam, and its ε.
+const BETA: [f64; 2] = [0.9, 0.999];
+const EPSILON: f32 = 1e-8;
 
 /// A rule of update, with the numbers of a step.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
+    /// Adam (Kingma and Ba 2014, Algorithm 1), in the order of operations of `torch.optim.Adam`,
+    /// with an L2 penalty in the gradient.
+    ///
     /// ```text
     /// g ← g + λθ    m ← m + take (g − m)    v ← keep v + add g²
     /// θ ← θ − size · m / (√v / root + ε)
@@ -32,6 +40,8 @@ pub enum Rule {
         /// λ
         weight_decay: f32,
     },
+    /// Gradient descent, as `torch.optim.SGD` without momentum.
+    ///
     /// ```text
     /// θ ← θ − r (g + λθ)
     /// ```
@@ -41,6 +51,8 @@ pub enum Rule {
         /// λ
         weight_decay: f32,
     },
+    /// Gradient descent with momentum, as `torch.optim.SGD` without dampening.
+    ///
     /// ```text
     /// b ← μb + g + λθ    θ ← θ − r b
     /// ```
@@ -52,6 +64,43 @@ pub enum Rule {
         /// λ
         weight_decay: f32,
     },
+}
+
+impl Rule {
+    /// Adam's in the step of this number, counted from 1, with the learning rate r and the
+    /// weight decay λ.
+    pub fn adam(step: u64, rate: f64, weight_decay: f64) -> Self {
+        let correction = BETA.map(|beta| 1.0 - beta.powf(step as f64));
+        Self::Adam {
+            size: (rate / correction[0]) as f32,
+            root: correction[1].sqrt() as f32,
+            take: (1.0 - BETA[0]) as f32,
+            keep: BETA[1] as f32,
+            add: (1.0 - BETA[1]) as f32,
+            epsilon: EPSILON,
+            weight_decay: weight_decay as f32,
+        }
+    }
+
+    /// That of gradient descent with the learning rate r, the momentum μ, which may be 0, and the
+    /// weight decay λ.
+    pub fn sgd(rate: f64, momentum: f64, weight_decay: f64) -> Self {
+        let (rate, weight_decay) = (rate as f32, weight_decay as f32);
+        if momentum > 0.0 {
+            Self::Momentum { rate, momentum: momentum as f32, weight_decay }
+        } else {
+            Self::Sgd { rate, weight_decay }
+        }
+    }
+
+    /// How many moments a parameter has.
+    fn moments(self) -> usize {
+        match self {
+            Self::Adam { .. } => 2,
+            Self::Momentum { .. } => 1,
+            Self::Sgd { .. } => 0,
+        }
+    }
 }
 
 /// A parameter that is changed, along its gradient.
@@ -71,15 +120,28 @@ pub struct Update<'a> {
 ///
 /// # Errors
 ///
-/// If they are not f32 on a GPU, or a gradient or moment is not of its parameter's size.
+/// If they are not f32, or a gradient or moment is not of its parameter's size.
 pub fn update(rule: Rule, updates: &[Update<'_>]) -> Result<Later> {
     #[cfg(feature = "cuda")]
-    return cuda::update(rule, updates);
-    #[cfg(not(feature = "cuda"))]
-    {
-        let (_, _) = (rule, updates);
-        candle_core::bail!(
-            "this program was built without CUDA: it updates no GPU's parameters"
-        )
+    if updates.iter().any(|update| update.parameter.device().is_cuda()) {
+        return cuda::update(rule, updates);
     }
+    cpu::update(rule, updates)
+}
+
+fn check(update: &Update<'_>, moments: usize) -> Result<()> {
+    let count = update.gradient.elem_count();
+    let fits = |tensor: &Tensor| {
+        tensor.dtype() == DType::F32
+            && tensor.is_contiguous()
+            && tensor.elem_count() == count
+    };
+    if count == 0
+        || update.moments.len() != moments
+        || !fits(update.parameter)
+        || !update.moments.iter().all(fits)
+    {
+        bail!("expected a parameter, {moments} moments and a gradient of one size in f32");
+    }
+    Ok(())
 }

@@ -44,7 +44,7 @@ pub(crate) fn write(
     tensors.insert("training".into(), to_tensor(training)?);
     let provenance = Some(provenance.clone());
     let mut moments = Values::default();
-    optimizer.lend(network.parameters(), "optimizer.", &mut moments)?;
+    optimizer.lend("optimizer.", &mut moments)?;
     ModelFile { meta: None, tensors, provenance }.write_with(path, moments)?;
     Ok(())
 }

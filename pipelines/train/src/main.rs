@@ -161,7 +161,7 @@ fn write(
         epoch: learner.epoch,
     };
     let mut moments = Values::default();
-    learner.optimizer.lend(learner.network.parameters(), "", &mut moments)?;
+    learner.optimizer.lend("", &mut moments)?;
     let beside = args.output.with_file_name("optimizer.safetensors");
     state.write(&beside, &moments, Some(&provenance))?;
     training.write(&args.output.with_file_name("training.parquet"), &provenance)?;

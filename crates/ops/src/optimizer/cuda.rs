@@ -4,7 +4,7 @@
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
-use super::{Rule, Update};
+use super::{Rule, Update, check};
 use crate::{
     Later,
     cuda::{Arg, Grid, Kernel, Source, at, gpu, launch, to_device},
@@ -21,14 +21,14 @@ const COLUMNS: usize = 6;
 pub(super) fn update(rule: Rule, updates: &[Update<'_>]) -> Result<Later> {
     let Some(first) = updates.first() else { return Ok(Later::from(Vec::new())) };
     let device = gpu(first.parameter)?;
-    let (name, moments, numbers) = numbers(rule);
+    let (name, numbers) = numbers(rule);
     // they live until the kernel is started
     let gradients = updates.iter().map(|update| flat(update.gradient));
     let gradients = gradients.collect::<Result<Vec<_>>>()?;
     let mut table = Vec::with_capacity(COLUMNS * updates.len());
     let mut chunks = 0;
     for (update, gradient) in updates.iter().zip(&gradients) {
-        check(update, gradient, moments)?;
+        check(update, rule.moments())?;
         let moment = |k| update.moments.get(k).map_or(Ok(0), address);
         let length = gradient.elem_count();
         table.extend([address(update.parameter)?, address(gradient)?]);
@@ -47,15 +47,15 @@ pub(super) fn update(rule: Rule, updates: &[Update<'_>]) -> Result<Later> {
     later(&flags)
 }
 
-/// The kernel of a rule, how many moments it has, and its last arguments.
-fn numbers(rule: Rule) -> (&'static str, usize, Vec<f32>) {
+/// The kernel of a rule, and its last arguments.
+fn numbers(rule: Rule) -> (&'static str, Vec<f32>) {
     match rule {
         Rule::Adam { size, root, take, keep, add, epsilon, weight_decay } => {
-            ("adam", 2, vec![size, root, take, keep, add, epsilon, weight_decay])
+            ("adam", vec![size, root, take, keep, add, epsilon, weight_decay])
         }
-        Rule::Sgd { rate, weight_decay } => ("sgd", 0, vec![rate, weight_decay]),
+        Rule::Sgd { rate, weight_decay } => ("sgd", vec![rate, weight_decay]),
         Rule::Momentum { rate, momentum, weight_decay } => {
-            ("momentum", 1, vec![rate, momentum, weight_decay])
+            ("momentum", vec![rate, momentum, weight_decay])
         }
     }
 }
@@ -63,23 +63,6 @@ fn numbers(rule: Rule) -> (&'static str, usize, Vec<f32>) {
 /// The gradient as f32 in the order of its shape.
 fn flat(gradient: &Tensor) -> Result<Tensor> {
     map::cuda::cast(&row_major(gradient)?.flatten_all()?, DType::F32)
-}
-
-fn check(update: &Update<'_>, gradient: &Tensor, moments: usize) -> Result<()> {
-    let count = gradient.elem_count();
-    let fits = |tensor: &Tensor| {
-        tensor.dtype() == DType::F32
-            && tensor.is_contiguous()
-            && tensor.elem_count() == count
-    };
-    if count == 0
-        || update.moments.len() != moments
-        || !fits(update.parameter)
-        || !update.moments.iter().all(fits)
-    {
-        bail!("expected a parameter, {moments} moments and a gradient of one size in f32");
-    }
-    Ok(())
 }
 
 fn address(tensor: &Tensor) -> Result<i64> {

@@ -1,36 +1,19 @@
 //! Rules of update, with a state that is written and read.
 
-mod adam;
-mod at_once;
 mod finite;
-#[cfg(test)]
-mod fixture;
-mod in_place;
-mod moment;
-mod sgd;
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
 use artifact::Values;
-use candle_core::{Tensor, Var};
-use ops::{Gradients, Later};
+use candle_core::{DType, Tensor, Var};
+use ops::{
+    Gradients,
+    optimizer::{Rule, Update},
+};
 
 use crate::args::{Algorithm, Recipe};
 pub(crate) use finite::Finite;
-use moment::Moment;
-
-/// Parameters that one thread updates at a time.
-const CHUNK: usize = 1 << 14;
-
-/// What is common to the parameters in one step.
-#[derive(Clone, Copy)]
-struct Step {
-    /// Counted from 1, over all rounds.
-    number: u64,
-    rate: f64,
-    weight_decay: f64,
-}
 
 /// A rule of update and its state, by the names of the parameters.
 ///
@@ -38,8 +21,8 @@ struct Step {
 pub(crate) struct Optimizer {
     recipe: Recipe,
     step: u64,
-    /// For each parameter, one buffer for each of [`Self::buffers`].
-    state: BTreeMap<String, Vec<Moment>>,
+    /// For each parameter, one moment for each of [`Self::buffers`].
+    state: BTreeMap<String, Vec<Tensor>>,
 }
 
 impl Optimizer {
@@ -47,14 +30,15 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// If a GPU has no memory for its state.
+    /// If there is no memory for its state.
     pub(crate) fn new(
         recipe: Recipe,
         parameters: &BTreeMap<String, Var>,
     ) -> candle_core::Result<Self> {
         let mut optimizer = Self { recipe, step: 0, state: BTreeMap::new() };
         for (name, var) in parameters {
-            let zeros = optimizer.buffers().iter().map(|_| Moment::zeros(var));
+            let zero = |_| Tensor::zeros(var.shape(), DType::F32, var.device());
+            let zeros = optimizer.buffers().iter().map(zero);
             let zeros = zeros.collect::<candle_core::Result<_>>()?;
             optimizer.state.insert(name.clone(), zeros);
         }
@@ -87,7 +71,8 @@ impl Optimizer {
                     found == expected,
                     "`{key}` has the shape {found:?}, its parameter {expected:?}",
                 );
-                *values = Moment::read(tensor, &parameters[name])?;
+                // a copy, since it is going to change
+                *values = tensor.copy()?.to_device(parameters[name].device())?;
                 used += 1;
             }
         }
@@ -121,14 +106,12 @@ impl Optimizer {
     /// If it cannot be copied from a GPU.
     pub(crate) fn lend<'a>(
         &'a self,
-        parameters: &'a BTreeMap<String, Var>,
         prefix: &str,
         values: &mut Values<'a>,
     ) -> candle_core::Result<()> {
         for (name, state) in &self.state {
             for (buffer, moment) in self.buffers().iter().zip(state) {
-                let name_of_buffer = format!("{prefix}{buffer}.{name}");
-                moment.lend(name_of_buffer, &parameters[name], values)?;
+                values.insert(format!("{prefix}{buffer}.{name}"), moment)?;
             }
         }
         Ok(())
@@ -147,34 +130,23 @@ impl Optimizer {
         rate: f64,
     ) -> anyhow::Result<Finite> {
         self.step += 1;
-        let Recipe { weight_decay, optimizer, .. } = self.recipe;
-        let momentum = self.recipe.momentum();
-        let step = Step { number: self.step, rate, weight_decay };
-        if parameters.values().any(|var| !var.device().is_cpu()) {
-            let (recipe, state) = (&self.recipe, &self.state);
-            return Ok(at_once::update(recipe, step, parameters, gradients, state)?);
-        }
-        let (mut names, mut flags) = (Vec::new(), Vec::new());
+        let rule = self.rule(rate);
+        let (mut names, mut updates) = (Vec::new(), Vec::new());
         for (name, var) in parameters {
             let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
-            let state = self.state.get_mut(name).context("a parameter came later")?;
-            let mut finite = true;
-            let rule = |parameter: &mut [f32], gradient: &[f32]| {
-                finite = match (optimizer, state.as_mut_slice()) {
-                    (Algorithm::Adam, [Moment::Here(mean), Moment::Here(square)]) => {
-                        adam::update(parameter, gradient, mean, square, step)
-                    }
-                    (Algorithm::Sgd, [Moment::Here(buffer)]) => sgd::update_with_momentum(
-                        parameter, gradient, buffer, momentum, step,
-                    ),
-                    _ => sgd::update(parameter, gradient, step),
-                };
-            };
-            in_place::change(var, gradient, rule)?;
+            let moments = self.state.get(name).context("a parameter came later")?;
             names.push(name.clone());
-            flags.push(f32::from(!finite));
+            updates.push(Update { parameter: var.as_tensor(), gradient, moments });
         }
-        Ok(Finite { names, later: Later::from(flags) })
+        Ok(Finite { names, later: ops::optimizer::update(rule, &updates)? })
+    }
+
+    fn rule(&self, rate: f64) -> Rule {
+        let Recipe { weight_decay, optimizer, .. } = self.recipe;
+        match optimizer {
+            Algorithm::Adam => Rule::adam(self.step, rate, weight_decay),
+            Algorithm::Sgd => Rule::sgd(rate, self.recipe.momentum(), weight_decay),
+        }
     }
 
     /// What is kept for each parameter, by PyTorch's names.
@@ -185,11 +157,6 @@ impl Optimizer {
             Algorithm::Sgd => &[],
         }
     }
-}
-
-fn all_finite(values: &[f32]) -> bool {
-    // `&` where `&&` would stop the vectoriser.
-    values.iter().fold(true, |finite, value| finite & value.is_finite())
 }
 
 #[cfg(test)]
@@ -227,14 +194,11 @@ mod tests {
     }
 
     /// The state as it is read again.
-    fn written(
-        optimizer: &Optimizer,
-        parameters: &BTreeMap<String, Var>,
-    ) -> BTreeMap<String, Tensor> {
+    fn written(optimizer: &Optimizer) -> BTreeMap<String, Tensor> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("optimizer.safetensors");
         let mut values = Values::default();
-        optimizer.lend(parameters, "", &mut values).unwrap();
+        optimizer.lend("", &mut values).unwrap();
         let (algorithm, step) = (optimizer.algorithm().into(), optimizer.step());
         let state = OptimizerState { algorithm, step, epoch: 1, learning_rate: 0.1 };
         state.write(&path, &values, None).unwrap();
@@ -257,7 +221,7 @@ mod tests {
 
             let mut first = Optimizer::new(recipe(algorithm), &halted).unwrap();
             step(&mut first, &halted);
-            let tensors = written(&first, &halted);
+            let tensors = written(&first);
             let mut second =
                 Optimizer::restore(recipe(algorithm), &halted, 1, &tensors).unwrap();
             step(&mut second, &halted);
@@ -273,7 +237,7 @@ mod tests {
     fn a_state_of_another_rule_or_network_is_refused() {
         let parameters = parameters();
         let optimizer = Optimizer::new(recipe(Algorithm::Adam), &parameters).unwrap();
-        let tensors = written(&optimizer, &parameters);
+        let tensors = written(&optimizer);
         let restore = |algorithm, tensors| {
             Optimizer::restore(recipe(algorithm), &parameters, 1, tensors).err().unwrap()
         };
