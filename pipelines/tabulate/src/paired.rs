@@ -21,11 +21,13 @@ pub(crate) fn deviation(values: &[f64]) -> Option<f64> {
 /// t = mean / (deviation / √n),    p = 2 (1 − F(|t|)),    F of n − 1 degrees of freedom
 /// ```
 ///
-/// Of differences that are all equal nothing can be said.
+/// Of differences that are all equal, but for rounding, nothing can be said.
 pub(crate) fn probability(differences: &[f64]) -> Option<f64> {
     let n = differences.len() as f64;
-    let deviation = deviation(differences).filter(|deviation| *deviation > 0.0)?;
-    let t = mean(differences) / (deviation / n.sqrt());
+    let mean = mean(differences);
+    let rounding = 1e-9 * mean.abs();
+    let deviation = deviation(differences).filter(|deviation| *deviation > rounding)?;
+    let t = mean / (deviation / n.sqrt());
     let student = StudentsT::new(0.0, 1.0, n - 1.0).ok()?;
     Some(2.0 * student.cdf(-t.abs()))
 }
@@ -54,6 +56,8 @@ mod tests {
     #[test]
     fn of_equal_differences_and_of_one_nothing_is_said() {
         assert_eq!(probability(&[0.5, 0.5]), None);
+        // 0.3 − 0.2 and 0.2 − 0.1 differ by their rounding alone
+        assert_eq!(probability(&[0.3 - 0.2, 0.2 - 0.1]), None);
         assert_eq!(probability(&[0.5]), None);
     }
 }
