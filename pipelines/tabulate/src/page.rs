@@ -131,7 +131,11 @@ fn cell(rows: &Comparison, i: usize) -> String {
     let Some(difference) = rows.difference[i] else { return mean };
     let sign = if difference < 0.0 { "−" } else { "+" };
     let size = number(difference.abs()) + &around(rows.difference_deviation[i]);
-    let p = rows.probability[i].map_or(String::new(), |p| format!(", p {p:.2}"));
+    let p = match rows.probability[i] {
+        Some(p) if p < 0.01 => ", p < 0.01".to_owned(),
+        Some(p) => format!(", p {p:.2}"),
+        None => String::new(),
+    };
     format!("{mean} ({sign}{size}{p})")
 }
 
@@ -154,6 +158,8 @@ mod tests {
         };
         assert_eq!(cell(&rows, 0), "50.0 ± 1.0 (−2.0 ± 0.5, p 0.03)");
         assert_eq!(cell(&rows, 1), "0.1250");
+        let surer = Comparison { probability: vec![Some(0.0099), None], ..rows };
+        assert_eq!(cell(&surer, 0), "50.0 ± 1.0 (−2.0 ± 0.5, p < 0.01)");
     }
 
     #[test]
