@@ -324,7 +324,7 @@ study: ## does reweighting help: variants over seeds against the baseline (hours
 	scripts/study benches/results/reweighting.md <benches/reweighting.variants
 
 # Variables of an experiment are those of scripts/experiment, not words of a run.
-$(EXPERIMENTS): build
+$(EXPERIMENTS):
 	scripts/experiment $@
 
 bench: ## race PyTorch on this CPU: steps, stages, operators, memory, tables; into benches/results

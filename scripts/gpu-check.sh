@@ -28,6 +28,7 @@ folders = dict.fromkeys([sysconfig.get_paths()["purelib"], *site.getsitepackages
 print(":".join(path for folder in folders for path in sorted(glob.glob(folder + "/nvidia/*/lib"))))')
 export LD_LIBRARY_PATH=$wheels${wheels:+${LD_LIBRARY_PATH:+:}}${LD_LIBRARY_PATH:-}
 mkdir -p "$out"
+out=$(cd "$out" && pwd)
 missing=$(ldd "$here/bin/timed" | awk '/not found/ { print $1 }' | sort -u | xargs)
 [[ -z $missing ]] || stop "libraries that are not found: $missing"
 
@@ -56,6 +57,8 @@ bench() {
 table1() {
   note table1
   command -v make >/dev/null || { failed=1; echo 'FAILED: there is no make here, which table1 needs'; return; }
+  # the capability that the programs were built for
+  for built in "$here"/target/cuda/for-*; do export CUDA_COMPUTE_CAP=${built##*for-}; done
   ROOT='' RUNS=$out/runs RESULTS=$out/table1 NETWORKS=${NETWORKS:-resnet18} SEEDS=${SEEDS:-0 1} \
     WORDS="RUN=shapes DEVICE=cuda T=2 EPOCHS=2 BATCH_SIZE=100 $*" make -C "$here" --no-print-directory DEVICE=cuda table1 || failed=1
 }

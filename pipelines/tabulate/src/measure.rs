@@ -68,7 +68,7 @@ impl FromStr for Measure {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = || {
-            "expected NAME=ROW or NAME=ROW-ROW, ROW as METRIC[,GROUP[,EXPLAINER]][@FILE]"
+            "expected NAME=ROW or NAME=ROW - ROW, ROW as METRIC[,GROUP[,EXPLAINER]][@FILE]"
                 .to_owned()
         };
         let (name, rows) = text

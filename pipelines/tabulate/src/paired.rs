@@ -25,7 +25,7 @@ pub(crate) fn deviation(values: &[f64]) -> Option<f64> {
 pub(crate) fn probability(differences: &[f64]) -> Option<f64> {
     let n = differences.len() as f64;
     let mean = mean(differences);
-    let rounding = 1e-9 * mean.abs();
+    let rounding = 1e-9 * mean.abs().max(1e-3);
     let deviation = deviation(differences).filter(|deviation| *deviation > rounding)?;
     let t = mean / (deviation / n.sqrt());
     let student = StudentsT::new(0.0, 1.0, n - 1.0).ok()?;
@@ -58,6 +58,7 @@ mod tests {
         assert_eq!(probability(&[0.5, 0.5]), None);
         // 0.3 − 0.2 and 0.2 − 0.1 differ by their rounding alone
         assert_eq!(probability(&[0.3 - 0.2, 0.2 - 0.1]), None);
+        assert_eq!(probability(&[-2.8e-17, 0.0, -2.8e-17]), None);
         assert_eq!(probability(&[0.5]), None);
     }
 }
