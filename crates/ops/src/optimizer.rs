@@ -110,7 +110,7 @@ pub struct Update<'a> {
     pub parameter: &'a Tensor,
     /// g, in any order.
     pub gradient: &'a Tensor,
-    /// m and v, or b, as the parameter; they are changed too.
+    /// m and v, or b, as the parameter, each in memory of its own; they are changed too.
     pub moments: &'a [Tensor],
 }
 
@@ -120,7 +120,7 @@ pub struct Update<'a> {
 ///
 /// # Errors
 ///
-/// If they are not f32, or a gradient or moment is not of its parameter's size.
+/// If they are not f32, a gradient or moment is not of its parameter's size, or two are one tensor.
 pub fn update(rule: Rule, updates: &[Update<'_>]) -> Result<Later> {
     #[cfg(feature = "cuda")]
     if updates.iter().any(|update| update.parameter.device().is_cuda()) {
@@ -140,8 +140,16 @@ fn check(update: &Update<'_>, moments: usize) -> Result<()> {
         || update.moments.len() != moments
         || !fits(update.parameter)
         || !update.moments.iter().all(fits)
+        || matches!(update.moments, [m, v] if m.id() == v.id())
     {
-        bail!("expected a parameter, {moments} moments and a gradient of one size in f32");
+        let form = |tensor: &Tensor| format!("{:?} {:?}", tensor.dtype(), tensor.shape());
+        let found: Vec<String> = update.moments.iter().map(form).collect();
+        bail!(
+            "expected a parameter, {moments} different moments and a gradient of one size in f32, found {}, \
+             {found:?} and {}",
+            form(update.parameter),
+            form(update.gradient)
+        );
     }
     Ok(())
 }

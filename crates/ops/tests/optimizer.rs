@@ -180,12 +180,22 @@ fn a_parameter_that_is_no_number_any_more_is_told() {
             .each_ref()
             .map(|tensor| Tensor::zeros(tensor.dims(), DType::F32, &device));
         let gradients = gradients.map(Result::unwrap);
-        let pairs = tensors.iter().zip(&gradients);
-        let updates: Vec<Update<'_>> = pairs
-            .map(|(parameter, gradient)| Update { parameter, gradient, moments: &[] })
-            .collect();
-        let rule = Rule::Sgd { rate: 0.1, weight_decay: 0.0 };
-        assert_eq!(update(rule, &updates).unwrap().values().unwrap(), [0.0, 1.0, 0.0]);
+        let rules =
+            [Rule::sgd(0.1, 0.0, 0.0), Rule::sgd(0.1, 0.9, 0.0), Rule::adam(1, 0.1, 0.0)];
+        for (moments, rule) in rules.into_iter().enumerate() {
+            let zeros =
+                |zero: &Tensor| (0..moments).map(|_| zero.copy().unwrap()).collect();
+            let zeros: [Vec<Tensor>; 3] = gradients.each_ref().map(zeros);
+            let updates: Vec<Update<'_>> = (0..3)
+                .map(|i| Update {
+                    parameter: &tensors[i],
+                    gradient: &gradients[i],
+                    moments: &zeros[i],
+                })
+                .collect();
+            let flags = update(rule, &updates).unwrap().values().unwrap();
+            assert_eq!(flags, [0.0, 1.0, 0.0], "{rule:?}");
+        }
     }
 }
 
@@ -196,11 +206,17 @@ fn what_does_not_fit_is_refused() {
         let (parameter, other) = (zeros(3), zeros(2));
         let refused = |gradient: &Tensor, moments: &[Tensor]| {
             let step = Update { parameter: &parameter, gradient, moments };
-            let error = update(Rule::sgd(0.1, 0.9, 0.0), &[step]).unwrap_err().to_string();
-            assert!(error.contains("1 moments and a gradient of one size"), "{error}");
+            let (rule, expected) = match moments.len() {
+                2 => (Rule::adam(1, 0.1, 0.0), "2 different moments"),
+                _ => (Rule::sgd(0.1, 0.9, 0.0), "1 different moments"),
+            };
+            let error = update(rule, &[step]).unwrap_err().to_string();
+            let expected = format!("{expected} and a gradient of one size");
+            assert!(error.contains(&expected), "{error}");
         };
         refused(&other, &[zeros(3)]);
         refused(&zeros(3), std::slice::from_ref(&other));
         refused(&zeros(3), &[]);
+        refused(&zeros(3), &vec![zeros(3); 2]);
     }
 }
