@@ -1,6 +1,6 @@
 //! Lists: lines of words with tabs between.
 
-use std::{fs, path::Path};
+use std::{fs, ops::RangeBounds, path::Path};
 
 use anyhow::{Context, ensure};
 
@@ -8,11 +8,12 @@ use anyhow::{Context, ensure};
 ///
 /// # Errors
 ///
-/// If there is no line, or one has fewer words than `expected` names; an error of `take` gets the
-/// number of its line.
+/// If there is no line, or one has not as many words as `count` allows; an error of `take` gets
+/// the number of its line.
 pub(crate) fn read(
     path: &Path,
-    expected: &[&str],
+    expected: &str,
+    count: impl RangeBounds<usize>,
     mut take: impl FnMut(&[&str]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let at = path.display();
@@ -20,17 +21,15 @@ pub(crate) fn read(
     let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.is_empty()).peekable();
     ensure!(
         lines.peek().is_some(),
-        "{at}: expected lines of {} with tabs between, found none",
-        expected.join(", ")
+        "{at}: expected lines of {expected} with tabs between, found none",
     );
     for (number, line) in lines {
         let words: Vec<&str> = line.split('\t').collect();
         let here = || format!("{at}, line {number}");
         ensure!(
-            words.len() >= expected.len(),
-            "{}: expected {} with tabs between, found {} words",
+            count.contains(&words.len()),
+            "{}: expected {expected} with tabs between, found {} words",
             here(),
-            expected.join(", "),
             words.len()
         );
         take(&words).with_context(here)?;

@@ -13,7 +13,7 @@ mod runs;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use artifact::atomic;
 use askama::Template;
 use stage::Stage;
@@ -26,6 +26,12 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.common.check()?;
+    let extension = args.output.extension();
+    ensure!(
+        !extension.is_some_and(|extension| extension == "md" || extension == "html"),
+        "--output {}: expected the name of a Parquet file, beside which the pages are written",
+        args.output.display()
+    );
     let runs = Runs::read(&args.runs, &args.measures)?;
     let comparison = runs
         .compare(args.baseline.as_deref())

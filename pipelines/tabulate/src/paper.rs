@@ -22,7 +22,7 @@ impl Paper {
     /// Reads the list at `path`.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let mut rows = Vec::new();
-        list::read(path, &["setting", "method", "measure", "value"], |words| {
+        list::read(path, "setting, method, measure and value", 4..=4, |words| {
             let [setting, method, measure, value] =
                 [words[0], words[1], words[2], words[3]].map(str::to_owned);
             rows.push(Row { setting, method, measure, value });

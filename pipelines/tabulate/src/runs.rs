@@ -44,7 +44,7 @@ impl Runs {
 
     fn evaluated(path: &Path, measures: &[Measure]) -> anyhow::Result<Self> {
         let mut runs = Self::default();
-        list::read(path, &["setting", "method", "seed", "files"], |words| {
+        list::read(path, "setting, method, seed and files", 4.., |words| {
             let [setting, method, seed] = [words[0], words[1], words[2]];
             let mut files = Vec::new();
             for (i, file) in (1..).zip(&words[3..]) {
@@ -66,7 +66,7 @@ impl Runs {
 
     fn measured(path: &Path) -> anyhow::Result<Self> {
         let mut runs = Self::default();
-        list::read(path, &["setting", "method", "seed", "measure", "value"], |words| {
+        list::read(path, "setting, method, seed, measure and value", 5..=5, |words| {
             let number = words[4].parse().ok().filter(|number: &f64| number.is_finite());
             let number = number
                 .with_context(|| format!("expected a finite number, found {}", words[4]))?;

@@ -94,6 +94,17 @@ fn values_of_other_programs_are_compared_too() {
     assert_succeeded(&tabulate(dir, &["--baseline", "HNM"]));
     let markdown = fs::read_to_string(dir.join("table.md")).unwrap();
     assert!(markdown.contains("| ours | 5.0000 (+3.0000) | 50.0 |"), "{markdown}");
+    write_bytes(&dir.join("runs.tsv"), "net\tHNM\t1\tseconds\t2\tms\n".as_bytes()).unwrap();
+    assert_refused(&tabulate(dir, &[]), 1, &["line 1", "found 6 words"]);
+    assert_refused(
+        &fixtures::run(
+            env!("CARGO_BIN_EXE_tabulate"),
+            dir,
+            &["--runs", "runs.tsv", "--output", "page.md"],
+        ),
+        1,
+        &["page.md", "Parquet"],
+    );
     write_bytes(&dir.join("runs.tsv"), "net\tHNM\t1\tseconds\tNaN\n".as_bytes()).unwrap();
     assert_refused(&tabulate(dir, &[]), 1, &["line 1", "finite number, found NaN"]);
 }
@@ -130,7 +141,7 @@ fn what_cannot_be_compared_is_said() {
     refused(&MEASURES, 1, &["line 2", "listed twice"]);
     runs(dir, &RUNS);
     refused(&["--measure", "a=pxap"], 1, &["0.parquet", "expected pxap,all"]);
-    refused(&[], 1, &["runs.tsv, line 1", "measure, value", "found 4 words"]);
+    refused(&[], 1, &["runs.tsv, line 1", "measure and value", "found 4 words"]);
     refused(&["--measure", "pxap"], 2, &["NAME=ROW"]);
     refused(&[&MEASURES[..], &["--baseline", "theirs"]].concat(), 1, &["baseline theirs"]);
 }
