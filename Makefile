@@ -184,7 +184,8 @@ $(OUT)/1/weights.parquet: $(TRAIN) $(call by,uniform)
 	$(call run,uniform) --data $< --output $@
 else
 $(OUT)/1/model.safetensors: also := optimizer.safetensors training.parquet
-$(OUT)/1/weights.parquet $(OUT)/1/model.safetensors: $(OUT)/1/%: $(FROM)/1/%
+# (The stamp names the packs, which are FROM's: another FROM, however old, is copied again.)
+$(OUT)/1/weights.parquet $(OUT)/1/model.safetensors: $(OUT)/1/%: $(FROM)/1/% $(call stamp,train)
 	$(copy)
 endif
 

@@ -140,6 +140,10 @@ of() { m RUN=wide T=2 FUSED=1 OUT=runs/of FROM=runs/wide "$@"; }
 of rounds;                           is "FROM: another method begins with the run's first round, and learns on" "$rc $(ran)" "0 audit=2 evaluate=2 reweight=1 train=1"
                                      is "  that round is a copy"                           "$(cmp runs/wide/1/model.safetensors runs/of/1/model.safetensors && ls runs/of/1 | tr '\n' ' ')" "evaluation.parquet model.safetensors optimizer.safetensors scores.parquet test-maps.safetensors training.parquet weights.parquet "
 of rounds;                           is "  again: nothing to do"                           "$rc $n" "0 0"
+cp -rp runs/wide runs/old; echo other >runs/old/1/model.safetensors; touch -d '1 day ago' runs/old/1/* runs/old/packs/*
+m rounds RUN=wide T=2 FUSED=1 OUT=runs/of FROM=runs/old; is "  another FROM, however old: its first round, and what follows" "$rc $(ran) $(cat runs/of/1/model.safetensors)" "0 audit=2 evaluate=2 reweight=1 train=1 other"
+rm -r runs/old
+of rounds;                           is "  and back"                                       "$rc $(ran)" "0 audit=2 evaluate=2 reweight=1 train=1"
 of rounds METHOD=hard-negative;      is "a rival: no audit, but the loss of the clean maps, and nothing perturbed" "$rc $(ran)" "0 evaluate=1 explain=2 reweight=1 score=2 train=1"
 of rounds METHOD=hard-negative REWEIGHT='--fraction 0.3'; is "  a flag of reweight: the weights and what follows" "$rc $(ran)" "0 evaluate=1 explain=1 reweight=1 score=1 train=1"
 of rounds;                           is "  and back to audit"                              "$rc $(ran)" "0 audit=2 evaluate=1 reweight=1 train=1"
