@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The files of kernels, by their operators.
-const KERNELS: [&str; 9] = [
+const KERNELS: [&str; 10] = [
     "batch_norm/batch_norm",
     "conv/conv",
     "conv/depthwise",
@@ -17,6 +17,7 @@ const KERNELS: [&str; 9] = [
     "map/map",
     "normalize/normalize",
     "optimizer/optimizer",
+    "perturb/perturb",
     "pool/pool",
 ];
 

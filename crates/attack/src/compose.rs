@@ -1,5 +1,5 @@
-use candle_core::{Device, Tensor};
-use ops::bits;
+use candle_core::Tensor;
+use ops::{bits, perturb, resize};
 use rayon::prelude::*;
 
 use crate::Result;
@@ -71,11 +71,11 @@ pub fn compose(
     match direction {
         Direction::Signs(signs) => {
             assert_eq!(signs.len(), x.len().div_ceil(8), "not a sign for each pixel");
-            push(x, |i| bits::sign(signs, i), map, epsilon, out);
+            perturb::push_one(x, |i| bits::sign(signs, i), map, &epsilon, out);
         }
         Direction::Delta(delta) => {
             assert_eq!(delta.len(), x.len(), "not a direction for each pixel");
-            push(x, |i| delta[i], map, epsilon, out);
+            perturb::push_one(x, |i| delta[i], map, &epsilon, out);
         }
         Direction::Masking(masking) => {
             for (x, out) in x.chunks_exact(pixels).zip(out.chunks_exact_mut(pixels)) {
@@ -100,63 +100,83 @@ impl Masking {
     }
 }
 
-/// [`compose`] of each image of a batch, on its way to `device`.
+/// Which way the pixels of a batch are pushed.
+#[derive(Clone, Debug)]
+pub enum Directions<'a> {
+    /// By the signs that [`fgsm`](crate::fgsm()) finds.
+    Signs(Tensor),
+    /// By a [`Direction::Delta`] an image.
+    Delta(Vec<&'a [f32]>),
+    /// None is pushed by an attack.
+    Masking(Masking),
+}
+
+/// [`compose`] of some images of a batch, where the batch is.
 ///
 /// # Shapes
 ///
-/// - `x`, result: `[B, 3, H, W]`, pixels in \[0, 1\]
-/// - `directions`, `maps`: one an image, as [`compose`] takes them
+/// - `x`: `[B, 3, H, W]`, pixels in \[0, 1\]
+/// - `rows`: which of them, R
+/// - `directions`: of R images
+/// - `maps`: `[R, h, w]`, in \[0, 1\], on the CPU; each is brought to the size of its image by
+///   [`ops::resize::full_size`], and one of zeros protects nothing
+/// - result: `[R, 3, H, W]`
 ///
 /// # Errors
 ///
-/// If `x` is not of that shape or not f32.
+/// If the shapes do not fit.
 ///
 /// # Panics
 ///
-/// If a direction or a map is of another size.
+/// If a dense direction is of another size, or if there are too few.
 pub fn compose_batch(
     x: &Tensor,
-    directions: &[Direction<'_>],
-    maps: &[Vec<f32>],
+    rows: &[u32],
+    directions: &Directions<'_>,
+    maps: &Tensor,
     epsilon: [f32; 3],
-    device: &Device,
 ) -> Result<Tensor> {
-    let (batch, channels, height, width) = x.dims4()?;
-    assert_eq!(directions.len(), batch, "not a direction for each image");
-    assert_eq!(maps.len(), batch, "not a map for each image");
+    match directions {
+        Directions::Signs(signs) => Ok(perturb::push(x, rows, signs, maps, &epsilon)?),
+        Directions::Delta(delta) => {
+            compose_each(x, rows, |i| Direction::Delta(delta[i]), maps, epsilon)
+        }
+        Directions::Masking(masking) => {
+            compose_each(x, rows, |_| Direction::Masking(*masking), maps, epsilon)
+        }
+    }
+}
+
+/// [`compose_batch`] of directions that the processor has.
+fn compose_each<'a>(
+    x: &Tensor,
+    rows: &[u32],
+    direction: impl Fn(usize) -> Direction<'a> + Sync,
+    maps: &Tensor,
+    epsilon: [f32; 3],
+) -> Result<Tensor> {
+    let (_, channels, height, width) = x.dims4()?;
+    let (_, h, w) = maps.dims3()?;
     let length = channels * height * width;
-    let pixels = ops::host(x)?;
-    let perturbed = ops::upload(x.shape(), device, |perturbed| {
-        (pixels.par_chunks_exact(length))
-            .zip(perturbed.par_chunks_exact_mut(length))
-            .zip(directions.par_iter().zip(maps))
-            .for_each(|((x, out), (&direction, map))| {
-                compose(x, direction, map, epsilon, out);
+    let (pixels, maps) = (ops::host(x)?, ops::host(maps)?);
+    let shape = (rows.len(), channels, height, width);
+    let perturbed = ops::upload(shape, x.device(), |perturbed| {
+        (perturbed.par_chunks_exact_mut(length).zip(rows))
+            .zip(maps.par_chunks_exact(h * w))
+            .enumerate()
+            .for_each(|(i, ((out, &row), map))| {
+                let x = &pixels[row as usize * length..][..length];
+                let map = resize::full_size(map, (h, w), (height, width));
+                compose(x, direction(i), &map, epsilon, out);
             });
     })?;
     Ok(perturbed.tensor()?)
 }
 
-fn push(
-    x: &[f32],
-    direction: impl Fn(usize) -> f32,
-    map: &[f32],
-    epsilon: [f32; 3],
-    out: &mut [f32],
-) {
-    let pixels = map.len();
-    for (channel, epsilon) in epsilon.into_iter().enumerate() {
-        for (pixel, &g) in map.iter().enumerate() {
-            let i = channel * pixels + pixel;
-            // in Captum's order, so that the two round alike
-            let pushed = x[i] + epsilon * (1.0 - g) * direction(i);
-            out[i] = pushed.clamp(0.0, 1.0);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
 
     /// Two pixels of three channels.
@@ -189,17 +209,34 @@ mod tests {
 
     #[test]
     fn each_image_of_a_batch_has_its_direction_and_its_map() -> Result<()> {
-        let x = Tensor::from_vec([X, X].concat(), (2, 3, 1, 2), &Device::Cpu)?;
-        let directions = [Direction::Signs(&[0b11_1111]), Direction::Delta(&[-1.0; 6])];
-        let maps = [vec![1.0, 0.0], vec![0.0, 0.5]];
-        let found = compose_batch(&x, &directions, &maps, [0.25; 3], &Device::Cpu)?;
-        let expected: Vec<f32> = directions
-            .into_iter()
-            .zip(&maps)
-            .flat_map(|(direction, map)| composed(direction, [map[0], map[1]], [0.25; 3]))
-            .collect();
-        assert_eq!(found.dims(), x.dims());
-        assert_eq!(found.flatten_all()?.to_vec1::<f32>()?, expected);
+        let x = Tensor::from_vec([[9.0; 6], X].concat(), (2, 3, 1, 2), &Device::Cpu)?;
+        let maps = [[0.75, 0.25], [0.0, 0.0]];
+        let signs = Tensor::new(&[[0b11_1111u8], [0b01_1001]], &Device::Cpu)?;
+        let delta = [[-1.0; 6], [0.5, 0.0, 0.25, -0.25, 1.0, -0.5]];
+        let black = Masking::Zero;
+        let both = [
+            (
+                Directions::Signs(signs),
+                [Direction::Signs(&[0b11_1111]), Direction::Signs(&[0b01_1001])],
+            ),
+            (
+                Directions::Delta(delta.iter().map(<[f32; 6]>::as_slice).collect()),
+                [Direction::Delta(&delta[0]), Direction::Delta(&delta[1])],
+            ),
+            (Directions::Masking(black), [Direction::Masking(black); 2]),
+        ];
+        for (directions, alone) in both {
+            let native = Tensor::new(&maps, &Device::Cpu)?.reshape((2, 1, 2))?;
+            let found = compose_batch(&x, &[1, 1], &directions, &native, [0.25; 3])?;
+            let expected: Vec<f32> = (alone.into_iter().zip(&maps))
+                .flat_map(|(direction, map)| {
+                    let map = resize::full_size(map, (1, 2), (1, 2));
+                    composed(direction, [map[0], map[1]], [0.25; 3])
+                })
+                .collect();
+            assert_eq!(found.dims(), x.dims());
+            assert_eq!(found.flatten_all()?.to_vec1::<f32>()?, expected);
+        }
         Ok(())
     }
 

@@ -1,7 +1,6 @@
 use candle_core::Tensor;
 use models::{Mode, Network};
-use ops::{Node, bits};
-use rayon::prelude::*;
+use ops::{Node, perturb};
 
 use crate::{Error, Result, Target, logit_gradient};
 
@@ -16,24 +15,23 @@ use crate::{Error, Result, Target, logit_gradient};
 /// # Shapes
 ///
 /// - `images`: `[B, 3, H, W]`, pixels in \[0, 1\]
-/// - result: B times `ceil(3HW/8)` bytes, a bit a pixel, least significant first: 1 for +1
+/// - result: `[B, ceil(3HW/8)]`, u8 on the network's device: a bit a pixel, least significant
+///   first, 1 for +1
 ///
 /// # Errors
 ///
 /// If the labels do not fit the images or the network, if the network does not compute,
 /// or if a gradient is not finite: the message says at which image of the batch.
-pub fn fgsm(net: &Network, images: &Tensor, target: Target<'_>) -> Result<Vec<Vec<u8>>> {
-    let gradient = gradient(net, images, target)?;
-    let (batch, ..) = images.dims4()?;
-    signs(&gradient, batch)
+pub fn fgsm(net: &Network, images: &Tensor, target: Target<'_>) -> Result<Tensor> {
+    signs(&gradient(net, images, target)?)
 }
 
-/// The signs of the gradient by the pixels of `images` images.
+/// The signs of the gradient by the pixels of a batch.
 ///
 /// # Shapes
 ///
 /// - `gradient`: `[B, 3, H, W]`
-/// - result: as [`fgsm`]'s
+/// - result: as [`fgsm`]'s, on the gradient's device
 ///
 /// # Errors
 ///
@@ -42,29 +40,26 @@ pub fn fgsm(net: &Network, images: &Tensor, target: Target<'_>) -> Result<Vec<Ve
 /// # Examples
 ///
 /// ```
-/// let signs = attack::signs(&[0.5, -2.0, -1.0, 0.0], 2)?;
-/// assert_eq!(signs, [[0b01], [0b10]]);
-/// let error = attack::signs(&[0.5, -2.0, -1.0, f32::NAN], 2).unwrap_err();
+/// use candle_core::{Device, Tensor};
+///
+/// let gradient = |last| Tensor::new(&[[[[0.5f32, -2.0]]], [[[-1.0, last]]]], &Device::Cpu);
+/// assert_eq!(attack::signs(&gradient(0.0)?)?.to_vec2::<u8>()?, [[0b01], [0b10]]);
+/// let error = attack::signs(&gradient(f32::NAN)?).unwrap_err();
 /// assert!(error.to_string().starts_with("image 1 of the batch"));
-/// # Ok::<(), attack::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn signs(gradient: &[f32], images: usize) -> Result<Vec<Vec<u8>>> {
-    let components = gradient.len() / images.max(1);
-    let images = gradient.par_chunks_exact(components.max(1)).enumerate();
-    let signs: Vec<Result<Vec<u8>>> = images
-        .map(|(position, image)| {
-            match image.iter().find(|component| !component.is_finite()) {
-                Some(&found) => Err(Error::NotFinite { position, found }),
-                None => Ok(bits::pack_signs(image)),
-            }
-        })
-        .collect();
-    // of several errors the first
-    signs.into_iter().collect()
+pub fn signs(gradient: &Tensor) -> Result<Tensor> {
+    let signs = perturb::signs(gradient)?;
+    let Some(position) = signs.finite.iter().position(|finite| !finite) else {
+        return Ok(signs.bits);
+    };
+    let image = ops::host(&gradient.narrow(0, position, 1)?)?;
+    let found = image.into_iter().find(|component| !component.is_finite());
+    Err(Error::NotFinite { position, found: found.unwrap_or(f32::NAN) })
 }
 
 /// The gradient by the pixels, up to a positive factor an image; `[B, 3, H, W]`.
-fn gradient(net: &Network, images: &Tensor, target: Target<'_>) -> Result<Vec<f32>> {
+fn gradient(net: &Network, images: &Tensor, target: Target<'_>) -> Result<Tensor> {
     let logits = net.forward(&Node::variable(images), Mode::Eval)?;
     let (batch, classes) = logits.dims2()?;
     target.check(batch, classes)?;
@@ -73,6 +68,5 @@ fn gradient(net: &Network, images: &Tensor, target: Target<'_>) -> Result<Vec<f3
     let c = logit_gradient(&z, classes, &target);
     let c = Tensor::from_vec(c, (batch, classes), logits.device())?;
     let gradients = logits.backward(&c)?;
-    let gradient = gradients.get(images).expect("the logits depend on the images");
-    Ok(ops::host(gradient)?)
+    Ok(gradients.get(images).expect("the logits depend on the images").clone())
 }

@@ -17,10 +17,10 @@ mod pgd;
 mod step;
 mod target;
 
-pub use compose::{Direction, Masking, compose, compose_batch};
+pub use compose::{Direction, Directions, Masking, compose, compose_batch};
 pub use error::{Error, Result};
 pub use fgsm::{fgsm, signs};
 pub use logit_gradient::logit_gradient;
-pub use pgd::{PGD_STEPS, pgd, pgd_step};
+pub use pgd::{PGD_STEPS, pgd};
 pub use step::{EpsilonUnit, UnknownUnit, step};
 pub use target::Target;

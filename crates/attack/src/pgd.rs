@@ -1,7 +1,6 @@
 use candle_core::Tensor;
 use models::Network;
-use ops::bits;
-use rayon::prelude::*;
+use ops::perturb;
 
 use crate::{Result, Target, fgsm};
 
@@ -48,53 +47,10 @@ pub fn pgd(
     target: Target<'_>,
     epsilon: f32,
 ) -> Result<Tensor> {
-    let (_, channels, height, width) = images.dims4()?;
-    let length = channels * height * width;
-    let x = ops::host(images)?;
-    let mut pixels = x.clone();
     let mut perturbed = images.clone();
     for _ in 0..PGD_STEPS {
         let signs = fgsm(net, &perturbed, target)?;
-        (pixels.par_chunks_exact_mut(length).zip(x.par_chunks_exact(length)))
-            .zip(&signs)
-            .for_each(|((pixels, x), signs)| pgd_step(x, signs, epsilon, pixels));
-        let upload = ops::upload(images.shape(), images.device(), |values| {
-            values.copy_from_slice(&pixels);
-        })?;
-        perturbed = upload.tensor()?;
+        perturbed = perturb::pgd_step(images, &perturbed, &signs, epsilon)?;
     }
     Ok(perturbed)
-}
-
-/// A step of [`pgd`] and its projection, on one image.
-///
-/// ```text
-/// x̂ ← clamp(x̂ + ε/4 · s, max(x − ε, 0), min(x + ε, 1))
-/// ```
-///
-/// # Shapes
-///
-/// - `x`, `perturbed`: `[3, H, W]`, pixels in \[0, 1\]
-/// - `signs`: as many bits, least significant first: 1 for +1, 0 for −1
-///
-/// # Panics
-///
-/// If the shapes differ.
-///
-/// # Examples
-///
-/// ```
-/// // up; up, but 0.5 is as far as ε goes; down, but not below 0
-/// let (x, mut perturbed) = ([0.5, 0.25, 0.125], [0.5, 0.5, 0.0]);
-/// attack::pgd_step(&x, &[0b011], 0.25, &mut perturbed);
-/// assert_eq!(perturbed, [0.5625, 0.5, 0.0]);
-/// ```
-pub fn pgd_step(x: &[f32], signs: &[u8], epsilon: f32, perturbed: &mut [f32]) {
-    assert_eq!(perturbed.len(), x.len(), "the images differ in size");
-    assert_eq!(signs.len(), x.len().div_ceil(8), "not a sign for each pixel");
-    let step = epsilon / 4.0;
-    for (i, (pixel, &x)) in perturbed.iter_mut().zip(x).enumerate() {
-        let (low, high) = ((x - epsilon).max(0.0), (x + epsilon).min(1.0));
-        *pixel = (*pixel + step * bits::sign(signs, i)).clamp(low, high);
-    }
 }

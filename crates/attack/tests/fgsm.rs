@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use attack::{Error, Target, fgsm};
+use attack::{Error, Target};
 use candle_core::{Device, Tensor};
 use models::{Arch, Mode, Network, Normalization};
 use ops::{Node, bits};
@@ -14,6 +14,10 @@ const PIXELS: usize = 3 * SIZE * SIZE;
 fn network(classes: usize) -> Network {
     let norm = Normalization { mean: [0.5, 0.4, 0.6], std: [0.25, 0.2, 0.3] };
     Network::new(Arch::Resnet20, classes, norm, 7).unwrap()
+}
+
+fn fgsm(net: &Network, images: &Tensor, target: Target<'_>) -> Vec<Vec<u8>> {
+    attack::fgsm(net, images, target).unwrap().to_vec2().unwrap()
 }
 
 /// Pixels in [0, 1] which look random: the fractions of the golden ratio's multiples.
@@ -58,7 +62,7 @@ fn scale(net: &Network, name: &str, factor: f64, offset: &[f32]) {
 fn the_signs_are_those_of_the_cross_entropy_gradient() {
     let net = network(4);
     let labels = [0, 3, 1];
-    let signs = fgsm(&net, &images(), Target::Single(&labels)).unwrap();
+    let signs = fgsm(&net, &images(), Target::Single(&labels));
     same_signs(&signs, &plain(&net, |z| ops::cross_entropy(z, &labels)));
 }
 
@@ -66,7 +70,7 @@ fn the_signs_are_those_of_the_cross_entropy_gradient() {
 fn the_signs_are_those_of_the_binary_cross_entropy_gradient() {
     let net = network(4);
     let hot = [1, 0, 0, 1, 0, 0, 0, 0, 1, 1, 1, 1];
-    let signs = fgsm(&net, &images(), Target::Multi { classes: 4, hot: &hot }).unwrap();
+    let signs = fgsm(&net, &images(), Target::Multi { classes: 4, hot: &hot });
     let targets: Vec<f32> = hot.iter().copied().map(f32::from).collect();
     let targets = Tensor::from_vec(targets, (BATCH, 4), &Device::Cpu).unwrap();
     same_signs(&signs, &plain(&net, |z| ops::bce_with_logits(z, &targets)));
@@ -76,37 +80,36 @@ fn the_signs_are_those_of_the_binary_cross_entropy_gradient() {
 fn certainty_turns_no_sign() {
     let net = network(4);
     let labels = [2; BATCH];
-    let signs = fgsm(&net, &images(), Target::Single(&labels)).unwrap();
+    let signs = fgsm(&net, &images(), Target::Single(&labels));
     scale(&net, "fc.bias", 1.0, &[0.0, 0.0, 1e4, 0.0]);
     let gradient = plain(&net, |z| ops::cross_entropy(z, &labels));
     assert!(gradient.iter().all(|&g| g == 0.0), "the plain gradient has vanished");
-    assert_eq!(fgsm(&net, &images(), Target::Single(&labels)).unwrap(), signs);
+    assert_eq!(fgsm(&net, &images(), Target::Single(&labels)), signs);
 }
 
 #[test]
 fn scaled_logits_of_two_classes_turn_no_sign() {
     let net = network(2);
     let labels = [1, 0, 1];
-    let signs = fgsm(&net, &images(), Target::Single(&labels)).unwrap();
+    let signs = fgsm(&net, &images(), Target::Single(&labels));
     // a power of two, so that every product is exact
     let factor = f64::from(1u32 << 14);
     scale(&net, "fc.weight", factor, &[0.0]);
     scale(&net, "fc.bias", factor, &[0.0]);
-    assert_eq!(fgsm(&net, &images(), Target::Single(&labels)).unwrap(), signs);
+    assert_eq!(fgsm(&net, &images(), Target::Single(&labels)), signs);
 }
 
 #[test]
 fn an_image_does_not_depend_on_its_batch() {
     let net = network(4);
-    let together = fgsm(&net, &images(), Target::Single(&[0, 3, 1])).unwrap();
-    let alone =
-        fgsm(&net, &images().narrow(0, 1, 1).unwrap(), Target::Single(&[3])).unwrap();
+    let together = fgsm(&net, &images(), Target::Single(&[0, 3, 1]));
+    let alone = fgsm(&net, &images().narrow(0, 1, 1).unwrap(), Target::Single(&[3]));
     assert_eq!(alone, together[1..2]);
 }
 
 #[test]
 fn one_class_alone_has_only_positive_signs() {
-    let signs = fgsm(&network(1), &images(), Target::Single(&[0; BATCH])).unwrap();
+    let signs = fgsm(&network(1), &images(), Target::Single(&[0; BATCH]));
     assert_eq!(signs, vec![vec![0xff; PIXELS / 8]; BATCH]);
 }
 
@@ -116,7 +119,7 @@ fn a_gradient_that_is_not_finite_is_said_of_its_image() {
     let mut pixels: Vec<f32> = images().flatten_all().unwrap().to_vec1().unwrap();
     pixels[PIXELS..2 * PIXELS].fill(f32::NAN);
     let broken = Tensor::from_vec(pixels, (BATCH, 3, SIZE, SIZE), &Device::Cpu).unwrap();
-    let error = fgsm(&net, &broken, Target::Single(&[0; BATCH])).unwrap_err();
+    let error = attack::fgsm(&net, &broken, Target::Single(&[0; BATCH])).unwrap_err();
     assert!(matches!(error, Error::NotFinite { position: 1, .. }), "{error}");
 }
 
@@ -124,14 +127,15 @@ fn a_gradient_that_is_not_finite_is_said_of_its_image() {
 fn of_several_that_are_not_finite_the_first_is_said() {
     let mut gradient = vec![1.0; 8 * 3];
     gradient[3..].fill(f32::INFINITY);
-    let error = attack::signs(&gradient, 8).unwrap_err();
+    let gradient = Tensor::from_vec(gradient, (8, 3, 1, 1), &Device::Cpu).unwrap();
+    let error = attack::signs(&gradient).unwrap_err();
     assert!(matches!(error, Error::NotFinite { position: 1, .. }), "{error}");
 }
 
 #[test]
 fn labels_that_do_not_fit_are_refused() {
     let net = network(4);
-    let refusal = |target| fgsm(&net, &images(), target).unwrap_err().to_string();
+    let refusal = |target| attack::fgsm(&net, &images(), target).unwrap_err().to_string();
     assert_eq!(
         refusal(Target::Single(&[0, 1])),
         "expected the labels of 3 images, found those of 2"

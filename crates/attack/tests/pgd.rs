@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use attack::{Direction, Error, Target, compose_batch, fgsm, pgd, pgd_step};
-use candle_core::{Device, Tensor};
+use attack::{Directions, Error, Target, compose_batch, fgsm, pgd};
+use candle_core::{DType, Device, Tensor};
 use models::{Arch, Mode, Network, Normalization};
-use ops::Node;
+use ops::{Node, perturb::pgd_step};
 
 const BATCH: usize = 3;
 const SIZE: usize = 16;
@@ -55,9 +55,9 @@ fn it_stays_within_epsilon_and_in_the_image() {
 fn it_raises_the_loss_at_least_as_much_as_one_step_does() {
     let (net, x, epsilon) = (network(), images(), 0.03);
     let signs = fgsm(&net, &x, TARGET).unwrap();
-    let directions: Vec<_> = signs.iter().map(|signs| Direction::Signs(signs)).collect();
-    let maps = vec![vec![0.0; SIZE * SIZE]; BATCH];
-    let one = compose_batch(&x, &directions, &maps, [epsilon; 3], &Device::Cpu).unwrap();
+    let maps = Tensor::zeros((BATCH, 1, 1), DType::F32, &Device::Cpu).unwrap();
+    let signs = Directions::Signs(signs);
+    let one = compose_batch(&x, &[0, 1, 2], &signs, &maps, [epsilon; 3]).unwrap();
     let ten = pgd(&net, &x, TARGET, epsilon).unwrap();
     let (clean, one, ten) = (losses(&net, &x), losses(&net, &one), losses(&net, &ten));
     for i in 0..BATCH {
@@ -68,17 +68,12 @@ fn it_raises_the_loss_at_least_as_much_as_one_step_does() {
 #[test]
 fn each_step_looks_at_where_the_last_one_led() {
     let (net, x, epsilon) = (network(), images(), 0.05);
-    let clean = values(&x);
-    let mut pixels = clean.clone();
+    let mut now = x.clone();
     for _ in 0..10 {
-        let now = Tensor::from_slice(&pixels, x.shape(), &Device::Cpu).unwrap();
         let signs = fgsm(&net, &now, TARGET).unwrap();
-        let images = pixels.chunks_mut(PIXELS).zip(clean.chunks(PIXELS));
-        for ((pixels, clean), signs) in images.zip(&signs) {
-            pgd_step(clean, signs, epsilon, pixels);
-        }
+        now = pgd_step(&x, &now, &signs, epsilon).unwrap();
     }
-    assert_eq!(values(&pgd(&net, &x, TARGET, epsilon).unwrap()), pixels);
+    assert_eq!(values(&pgd(&net, &x, TARGET, epsilon).unwrap()), values(&now));
 }
 
 #[test]

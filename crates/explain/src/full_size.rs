@@ -1,5 +1,3 @@
-use crate::normalize::min_max;
-
 /// Brings a normalised map to the size of its image, as pytorch-grad-cam 1.5.5 does.
 ///
 /// Bilinear with half-pixel centres and no antialiasing (`cv2.resize`), then min-max once
@@ -24,9 +22,7 @@ use crate::normalize::min_max;
 /// }
 /// ```
 pub fn full_size(map: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec<f32> {
-    let mut map = ops::resize::bilinear(map, from, to);
-    min_max(&mut map);
-    map
+    ops::resize::full_size(map, from, to)
 }
 
 /// What of an image Eq. (1) protects: its map at full size, or nothing at all.

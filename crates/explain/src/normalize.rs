@@ -1,5 +1,4 @@
-/// Added to the largest value, so that a constant map does not divide by 0.
-const EPSILON: f32 = 1e-7;
+use ops::resize::{EPSILON, min_max};
 
 /// Whether a map says anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,19 +54,6 @@ pub fn normalize(map: &mut [f32]) -> Status {
     }
     let range = min_max(map);
     if range > EPSILON { Status::Ok } else { Status::Flat }
-}
-
-/// Stretches a map to \[0, 1\]; returns its range before.
-pub(crate) fn min_max(map: &mut [f32]) -> f32 {
-    let (min, max) =
-        map.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(min, max), &v| {
-            (min.min(v), max.max(v))
-        });
-    let range = max - min;
-    for value in map {
-        *value = (*value - min) / (EPSILON + range);
-    }
-    range
 }
 
 #[cfg(test)]

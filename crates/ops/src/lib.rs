@@ -20,6 +20,7 @@ pub mod bits;
 pub mod cuda;
 pub mod memory;
 pub mod optimizer;
+pub mod perturb;
 pub mod resize;
 pub mod softmax;
 pub mod threads;

@@ -1,4 +1,7 @@
-//! Changing the size of a map.
+//! Changing the size and the range of a map.
+
+/// Added to a map's range, so that a constant map does not divide by 0.
+pub const EPSILON: f32 = 1e-7;
 
 /// Bilinear interpolation with half-pixel centres and without antialiasing.
 ///
@@ -41,6 +44,49 @@ pub fn bilinear(values: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec
         }));
     }
     resized
+}
+
+/// Stretches a map to \[0, 1\], `(map - min) / (1e-7 + max - min)`; returns `max - min`.
+///
+/// # Examples
+///
+/// ```
+/// let mut map = [2.0, 4.0, 10.0];
+/// assert_eq!(ops::resize::min_max(&mut map), 8.0);
+/// assert_eq!(map, [0.0, 0.25, 1.0]);
+/// ```
+pub fn min_max(map: &mut [f32]) -> f32 {
+    let (min, max) =
+        map.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(min, max), &v| {
+            (min.min(v), max.max(v))
+        });
+    let range = max - min;
+    for value in map {
+        *value = (*value - min) / (EPSILON + range);
+    }
+    range
+}
+
+/// [`bilinear`], then [`min_max`]: interpolation flattens the peak, which is to reach 1 again.
+///
+/// # Shapes
+///
+/// - `map`: `from` = (height, width), row-major
+/// - result: `to` = (height, width), row-major
+///
+/// # Panics
+///
+/// As [`bilinear`].
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(ops::resize::full_size(&[0.0, 4.0], (1, 2), (1, 4)), [0.0, 0.25, 0.75, 1.0]);
+/// ```
+pub fn full_size(map: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec<f32> {
+    let mut map = bilinear(map, from, to);
+    min_max(&mut map);
+    map
 }
 
 /// Where a point of the result lies between two of the source.

@@ -1,5 +1,6 @@
 use artifact::Pack;
 use candle_core::{Device, Tensor};
+use ops::Upload;
 use rayon::prelude::*;
 
 /// Images of a pack as pixels in \[0, 1\], ready for [`models::Network::forward`].
@@ -27,8 +28,17 @@ pub fn image_batch(
     rows: &[usize],
     device: &Device,
 ) -> candle_core::Result<Tensor> {
+    upload(pack, rows, device)?.tensor()
+}
+
+/// [`image_batch`], on its way.
+pub(crate) fn upload(
+    pack: &Pack,
+    rows: &[usize],
+    device: &Device,
+) -> candle_core::Result<Upload> {
     let images: Vec<_> = rows.iter().map(|&row| pack.image(row)).collect();
-    pixels(&images, [pack.height(), pack.width()], device)
+    upload_pixels(&images, [pack.height(), pack.width()], device)
 }
 
 /// Images as [`image_batch`] makes them of a pack.
@@ -47,20 +57,27 @@ pub fn image_batch(
 /// If an image is of another size.
 pub fn pixels(
     images: &[&[u8]],
-    [height, width]: [usize; 2],
+    size: [usize; 2],
     device: &Device,
 ) -> candle_core::Result<Tensor> {
+    upload_pixels(images, size, device)?.tensor()
+}
+
+fn upload_pixels(
+    images: &[&[u8]],
+    [height, width]: [usize; 2],
+    device: &Device,
+) -> candle_core::Result<Upload> {
     let size = 3 * height * width;
     assert!(images.iter().all(|image| image.len() == size), "images of the size");
     let shape = (images.len(), 3, height, width);
-    let pixels = ops::upload(shape, device, |pixels| {
+    ops::upload(shape, device, |pixels| {
         pixels.par_chunks_mut(size).zip(images).for_each(|(pixels, image)| {
             for (pixel, &byte) in pixels.iter_mut().zip(*image) {
                 *pixel = f32::from(byte) / 255.0;
             }
         });
-    })?;
-    pixels.tensor()
+    })
 }
 
 #[cfg(test)]

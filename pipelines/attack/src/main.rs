@@ -3,13 +3,14 @@
 //! Writes only the signs of Eq. (7); `explain` composes the perturbed images, so that
 //! neither another ε nor another explainer repeats the attack.
 
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use artifact::{Directions, Labels, Pack, Perturbations};
 use attack::Target;
 use clap::Parser;
 use models::Arch;
+use performer::ImageBatches;
 use stage::Stage;
 
 /// Find the direction in which each image's loss grows
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let device = stage.device(&args.common)?;
-    let pack = Pack::open(&args.data)?;
+    let pack = Arc::new(Pack::open(&args.data)?);
     let performer = performer::open(&args.model, args.arch, &pack, &device)?;
     let signs = signs(args, stage, &pack, &performer.network)?;
 
@@ -72,30 +73,30 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
 fn signs(
     args: &Args,
     stage: &Stage,
-    pack: &Pack,
+    pack: &Arc<Pack>,
     network: &models::Network,
 ) -> anyhow::Result<Vec<u8>> {
     let progress = stage.progress(pack.len() as u64, "images");
     let rows: Vec<usize> = (0..pack.len()).collect();
     let mut signs =
         Vec::with_capacity(pack.len() * (3 * pack.height() * pack.width()).div_ceil(8));
-    for batch in rows.chunks(args.batch_size.get()) {
+    let plan = rows.chunks(args.batch_size.get()).map(<[usize]>::to_vec).collect();
+    for (batch, images) in ImageBatches::new(Arc::clone(pack), plan, network.device()) {
         stage.check()?;
-        let labels = pack.labels.select(batch);
+        let labels = pack.labels.select(&batch);
         let target = match &labels {
             Labels::Single(labels) => Target::Single(labels),
             Labels::Multi { classes, hot } => Target::Multi { classes: *classes, hot },
         };
         let found = ops::threads::run(|| -> anyhow::Result<_> {
-            let images = performer::image_batch(pack, batch, network.device())?;
-            Ok(attack::fgsm(network, &images, target)?)
+            Ok(attack::fgsm(network, &images?, target)?.flatten_all()?.to_vec1::<u8>()?)
         })
         .with_context(|| {
             let (model, data) = (args.model.display(), args.data.display());
             format!("{model} cannot be attacked at {data} from sample {} on", batch[0])
         });
         let found = stage::in_batches_of(batch.len(), "--batch-size", found)?;
-        signs.extend(found.into_iter().flatten());
+        signs.extend(found);
         progress.inc(batch.len() as u64);
     }
     Ok(signs)

@@ -44,7 +44,12 @@ fn read(dir: &Path) -> Perturbations {
 
 fn expected(target: Target<'_>) -> Vec<u8> {
     let images = TINY.tensor(&TINY.pixels());
-    attack::fgsm(&TINY.network(), &images, target).unwrap().concat()
+    attack::fgsm(&TINY.network(), &images, target)
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_vec1()
+        .unwrap()
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! The pass over the pack, batch by batch.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use anyhow::Result;
 use artifact::{Labels, Maps, MapsMeta, Pack, Scores};
+use attack::Directions;
+use candle_core::Tensor;
 use consistency::{Psi, Reduction};
 use explain::{Explainer, Explanation, Status, Subject, TargetKind};
 use models::{Network, Tap};
 use ops::Node;
+use performer::ImageBatches;
 use scores::Perturbed;
 use stage::Stage;
 
@@ -18,7 +21,7 @@ use crate::{
 
 /// What is audited, and how.
 pub(crate) struct Audit<'a> {
-    pub(crate) pack: &'a Pack,
+    pub(crate) pack: &'a Arc<Pack>,
     /// Which of its images have a label that is known.
     pub(crate) labelled: Vec<bool>,
     /// The model's file.
@@ -43,9 +46,12 @@ impl Audit<'_> {
         let progress = stage.progress(self.pack.len() as u64, "images");
         let all: Vec<usize> = (0..self.pack.len()).collect();
         let mut judged = Scores::default();
-        for rows in all.chunks(batch_size) {
+        let plan = all.chunks(batch_size).map(<[usize]>::to_vec).collect();
+        for (rows, images) in
+            ImageBatches::new(Arc::clone(self.pack), plan, self.network.device())
+        {
             stage.check()?;
-            let found = ops::threads::run(|| self.batch(rows));
+            let found = ops::threads::run(|| self.batch(&rows, &images?));
             judged.append(stage::in_batches_of(batch_size, "--batch-size", found)?);
             progress.inc(rows.len() as u64);
         }
@@ -54,14 +60,16 @@ impl Audit<'_> {
 
     /// What was computed on the way to the logits is kept for the attack while the clean maps are
     /// made: methods that go back to the pixels need as much again.
-    fn batch(&self, rows: &[usize]) -> Result<Scores> {
-        let images = performer::image_batch(self.pack, rows, self.network.device())?;
-        let mut subject = Subject::new(self.network, self.tap, &Node::variable(&images))?;
+    fn batch(&self, rows: &[usize], images: &Tensor) -> Result<Scores> {
+        let mut subject = Subject::new(self.network, self.tap, &Node::variable(images))?;
         let logits = subject.logits()?;
         let labels = self.labels(rows, &logits);
         let correct = Correct::of(rows, &labels, &logits, self.pack.classes());
-        let attacks = matches!(self.disturbance, Disturbance::Attack { .. });
-        if attacks && !correct.rows.is_empty() {
+        let masking = match self.disturbance {
+            Disturbance::Attack { .. } => None,
+            Disturbance::Masking(masking) => Some(Directions::Masking(masking)),
+        };
+        if masking.is_none() && !correct.rows.is_empty() {
             let rows = correct.positions.iter().map(|&i| i as u32).collect();
             subject = subject.going_back(rows, self.by_logits(&logits, &correct)?);
         }
@@ -73,9 +81,11 @@ impl Audit<'_> {
             None
         } else {
             // the way back through the network is freed before it is gone through again
-            let signs =
-                if attacks { self.signs(subject, &images, &correct)? } else { Vec::new() };
-            let pixels = self.perturbed(&clean, &correct, &signs)?;
+            let directions = match masking {
+                Some(masking) => masking,
+                None => Directions::Signs(self.signs(subject, images, &correct)?),
+            };
+            let pixels = self.perturbed(&clean, &correct, images, &directions)?;
             let subject = Subject::new(self.network, self.tap, &Node::from(&pixels))?;
             let explanation =
                 subject.predict_and_explain(self.explainer, self.target, |_| {

@@ -5,7 +5,7 @@
 //! pixels, and only its correctly predicted images go through it again, perturbed. The rows
 //! are those of the four stages, bit for bit.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use artifact::{MapsMeta, Pack};
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let device = stage.device(&args.common)?;
-    let pack = Pack::open(&args.data)?;
+    let pack = Arc::new(Pack::open(&args.data)?);
     let labelled = match &args.unlabelled {
         Some(path) => labels::labelled(path, &pack)?,
         None => vec![true; pack.len()],

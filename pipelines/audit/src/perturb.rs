@@ -2,10 +2,9 @@
 
 use anyhow::{Error, Result, anyhow};
 use artifact::Labels;
-use attack::{Direction, Masking, Target};
+use attack::{Directions, Masking, Target};
 use candle_core::{Device, Tensor};
 use explain::{Explanation, Status, Subject};
-use rayon::prelude::*;
 
 use crate::audit::Audit;
 
@@ -85,11 +84,10 @@ impl Audit<'_> {
         subject: Subject<'_>,
         images: &Tensor,
         correct: &Correct,
-    ) -> Result<Vec<Vec<u8>>> {
+    ) -> Result<Tensor> {
         let gradients = subject.backward()?;
         let gradient = gradients.get(images).expect("the logits depend on the images");
-        let gradient = ops::host(gradient)?;
-        attack::signs(&gradient, correct.rows.len()).map_err(|error| match error {
+        attack::signs(gradient).map_err(|error| match error {
             attack::Error::NotFinite { position, found } => {
                 let (model, data) = (self.model.display(), self.pack.path.display());
                 let sample = correct.rows[position];
@@ -102,33 +100,28 @@ impl Audit<'_> {
         })
     }
 
-    /// Them disturbed, each protected by its clean map, Eq. (1); `[B, 3, H, W]`.
+    /// Them disturbed, each protected by its clean map, Eq. (1); `[R, 3, H, W]`.
     pub(crate) fn perturbed(
         &self,
         clean: &Explanation,
         correct: &Correct,
-        signs: &[Vec<u8>],
+        images: &Tensor,
+        directions: &Directions<'_>,
     ) -> Result<Tensor> {
-        let (native, size) =
-            ((clean.height, clean.width), (self.pack.height(), self.pack.width()));
+        let area = clean.height * clean.width;
         let protection = |&i: &usize| match self.part {
-            Part::Everything => vec![0.0; size.0 * size.1],
-            Part::Background => {
-                let ok = clean.status[i] == Status::Ok;
-                explain::protection(clean.map(i), ok, native, size)
-            }
+            Part::Background if clean.status[i] == Status::Ok => clean.map(i).to_vec(),
+            // a map that is not ok says of no place that it matters
+            Part::Background | Part::Everything => vec![0.0; area],
         };
-        let maps: Vec<Vec<f32>> = correct.positions.par_iter().map(protection).collect();
-        let (directions, step) = match self.disturbance {
-            Disturbance::Attack { step } => {
-                (signs.iter().map(|signs| Direction::Signs(signs)).collect(), step)
-            }
-            Disturbance::Masking(masking) => {
-                (vec![Direction::Masking(masking); correct.rows.len()], [0.0; 3])
-            }
+        let maps: Vec<f32> = correct.positions.iter().flat_map(protection).collect();
+        let shape = (correct.positions.len(), clean.height, clean.width);
+        let maps = Tensor::from_vec(maps, shape, &Device::Cpu)?;
+        let step = match self.disturbance {
+            Disturbance::Attack { step } => step,
+            Disturbance::Masking(_) => [0.0; 3],
         };
-        let x = performer::image_batch(self.pack, &correct.rows, &Device::Cpu)?;
-        let device = self.network.device();
-        Ok(attack::compose_batch(&x, &directions, &maps, step, device)?)
+        let rows: Vec<u32> = correct.positions.iter().map(|&i| i as u32).collect();
+        Ok(attack::compose_batch(images, &rows, directions, &maps, step)?)
     }
 }

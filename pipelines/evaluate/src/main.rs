@@ -7,7 +7,7 @@
 //! learnt, how often the network is right under attack, and whether weights favour the samples
 //! without a bias.
 
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::ensure;
 use artifact::Pack;
@@ -127,7 +127,7 @@ fn main() -> ExitCode {
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let device = stage.device(&args.common)?;
     args.check()?;
-    let pack = Pack::open(&args.data)?;
+    let pack = Arc::new(Pack::open(&args.data)?);
     ensure!(
         args.pairs.is_none() || pack.has_masks(),
         "--pairs needs masks, and {} has none",

@@ -1,12 +1,14 @@
 //! One pass over the pack, batch by batch.
 
-use std::{num::NonZeroUsize, path::Path};
+use std::{num::NonZeroUsize, path::Path, sync::Arc};
 
 use anyhow::{Result, ensure};
 use artifact::Pack;
+use candle_core::Tensor;
 use explain::{Explainer, Subject, Target};
 use models::{Network, Tap};
 use ops::Node;
+use performer::ImageBatches;
 use stage::Stage;
 
 use crate::{localise::Localised, predicted_maps::PredictedMaps};
@@ -14,7 +16,7 @@ use crate::{localise::Localised, predicted_maps::PredictedMaps};
 /// What is measured, and how.
 pub(crate) struct Measuring<'a> {
     pub(crate) stage: &'a Stage,
-    pub(crate) pack: &'a Pack,
+    pub(crate) pack: &'a Arc<Pack>,
     pub(crate) network: &'a Network,
     pub(crate) model: &'a Path,
     pub(crate) tap: &'a Tap,
@@ -61,18 +63,25 @@ impl Measuring<'_> {
         };
         let progress = self.stage.progress(self.pack.len() as u64, "images");
         let all: Vec<usize> = (0..self.pack.len()).collect();
-        for rows in all.chunks(self.batch_size) {
+        let plan = all.chunks(self.batch_size).map(<[usize]>::to_vec).collect();
+        for (rows, images) in
+            ImageBatches::new(Arc::clone(self.pack), plan, self.network.device())
+        {
             self.stage.check()?;
-            let done = ops::threads::run(|| self.batch(rows, &mut measured));
+            let done = ops::threads::run(|| self.batch(&rows, &images?, &mut measured));
             stage::in_batches_of(self.batch_size, "--batch-size", done)?;
             progress.inc(rows.len() as u64);
         }
         Ok(measured)
     }
 
-    fn batch(&self, rows: &[usize], measured: &mut Measured) -> Result<()> {
-        let images = performer::image_batch(self.pack, rows, self.network.device())?;
-        let subject = Subject::new(self.network, self.tap, &Node::from(&images))?;
+    fn batch(
+        &self,
+        rows: &[usize],
+        images: &Tensor,
+        measured: &mut Measured,
+    ) -> Result<()> {
+        let subject = Subject::new(self.network, self.tap, &Node::from(images))?;
         let logits = subject.logits()?;
         for (row, logits) in rows.iter().zip(logits.chunks_exact(self.pack.classes())) {
             let z = logits.iter().find(|z| !z.is_finite()).copied();

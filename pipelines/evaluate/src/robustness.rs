@@ -7,8 +7,8 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use artifact::{Evaluation, Labels, Pack};
-use attack::{Direction, Target};
-use candle_core::Tensor;
+use attack::{Directions, Target};
+use candle_core::{DType, Device, Tensor};
 
 use crate::{measure::Measuring, references::Judge};
 
@@ -86,26 +86,18 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     /// The direction of FGSM, which no ε changes.
-    fn signs(&self) -> Result<Vec<Vec<u8>>> {
+    fn signs(&self) -> Result<Directions<'_>> {
         let network = self.measuring.network;
-        self.attacked(ops::threads::run(|| {
+        let signs = ops::threads::run(|| {
             self.at_labels(|target| attack::fgsm(network, self.x, target))
-        }))
+        });
+        self.attacked(signs).map(Directions::Signs)
     }
 
-    fn one_step(&self, signs: &[Vec<u8>], epsilon: f32) -> Result<Tensor> {
-        let directions: Vec<_> =
-            signs.iter().map(|signs| Direction::Signs(signs)).collect();
-        let area = self.measuring.pack.height() * self.measuring.pack.width();
-        let maps = vec![vec![0.0; area]; self.rows.len()];
-        let device = self.x.device();
-        self.attacked(attack::compose_batch(
-            self.x,
-            &directions,
-            &maps,
-            [epsilon; 3],
-            device,
-        ))
+    fn one_step(&self, signs: &Directions<'_>, epsilon: f32) -> Result<Tensor> {
+        let maps = Tensor::zeros((self.rows.len(), 1, 1), DType::F32, &Device::Cpu)?;
+        let all: Vec<u32> = (0..self.rows.len() as u32).collect();
+        self.attacked(attack::compose_batch(self.x, &all, signs, &maps, [epsilon; 3]))
     }
 
     fn ten_steps(&self, epsilon: f32) -> Result<Tensor> {

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::ensure;
 use artifact::{Direction, Maps, MapsMeta, Pack, Perturbations};
+use attack::Directions;
 use candle_core::{Device, Tensor};
-use rayon::prelude::*;
 
 /// What maps and perturbations must be of.
 pub(crate) struct Of<'a> {
@@ -97,23 +97,31 @@ impl Attacked {
         images: &[usize],
         device: &Device,
     ) -> anyhow::Result<Tensor> {
-        let size = (pack.height(), pack.width());
         let rows = || images.iter().map(|&image| &self.joined[image]);
-        let directions: Vec<_> = rows()
-            .map(|row| match self.perturbations.direction(row.direction) {
-                Direction::Signs(signs) => attack::Direction::Signs(signs),
-                Direction::Delta(delta) => attack::Direction::Delta(delta),
-            })
-            .collect();
-        let maps: Vec<_> = rows()
-            .map(|row| (self.clean.map(row.clean), self.clean.status[row.clean] == 0))
-            .collect();
-        let protection = |&(map, ok): &(&[f32], bool)| {
-            explain::protection(map, ok, self.map_size(), size)
+        let (mut signs, mut delta) = (Vec::new(), Vec::new());
+        for row in rows() {
+            match self.perturbations.direction(row.direction) {
+                Direction::Signs(bits) => signs.extend_from_slice(bits),
+                Direction::Delta(values) => delta.push(values),
+            }
+        }
+        let directions = if delta.is_empty() {
+            let shape = (images.len(), signs.len() / images.len().max(1));
+            Directions::Signs(Tensor::from_vec(signs, shape, device)?)
+        } else {
+            Directions::Delta(delta)
         };
-        let maps: Vec<Vec<f32>> = maps.par_iter().map(protection).collect();
-        let x = performer::image_batch(pack, &self.rows(images), &Device::Cpu)?;
-        Ok(attack::compose_batch(&x, &directions, &maps, self.step, device)?)
+        // what is not ok says of no place that it matters
+        let (h, w) = self.map_size();
+        let map = |row: &Row| match self.clean.status[row.clean] {
+            0 => self.clean.map(row.clean).to_vec(),
+            _ => vec![0.0; h * w],
+        };
+        let maps: Vec<f32> = rows().flat_map(map).collect();
+        let maps = Tensor::from_vec(maps, (images.len(), h, w), &Device::Cpu)?;
+        let x = performer::image_batch(pack, &self.rows(images), device)?;
+        let all: Vec<u32> = (0..images.len() as u32).collect();
+        Ok(attack::compose_batch(&x, &all, &directions, &maps, self.step)?)
     }
 
     /// One of these images under attack as it is drawn, u8 `[3, H, W]`.

@@ -4,7 +4,7 @@
 //! semantic-preserved adversarial images x̂ of Eq. (1) and writes their maps g(f(x̂)).
 //! On request it draws maps over their images; of an image file it only does that.
 
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, ensure};
 use artifact::{MapsMeta, Pack};
@@ -143,7 +143,7 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     if let Some(image) = &args.pictures.image {
         return picture_file::run(args, image, &device);
     }
-    let pack = Pack::open(args.data.as_ref().context("no --data")?)?;
+    let pack = Arc::new(Pack::open(args.data.as_ref().context("no --data")?)?);
     let overlays = Overlays::new(&args.pictures, &pack)?;
     // none: a map for every label
     let target = if args.target == "labels" {

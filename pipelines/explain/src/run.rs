@@ -1,11 +1,14 @@
 //! Explaining a pack batch by batch.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use artifact::{Label, Pack};
 use candle_core::Tensor;
 use explain::{Explainer, Explanation, Passes, Subject, Target, TargetKind};
 use models::{Network, Tap};
 use ops::Node;
+use performer::ImageBatches;
 use stage::Stage;
 
 use crate::{attacked::Attacked, cost::Cost, maps::Rows};
@@ -16,7 +19,7 @@ const FEW: usize = 8;
 /// What is explained, and how.
 pub(crate) struct Job<'a> {
     pub(crate) stage: &'a Stage,
-    pub(crate) pack: &'a Pack,
+    pub(crate) pack: &'a Arc<Pack>,
     pub(crate) network: &'a Network,
     pub(crate) tap: &'a Tap,
     pub(crate) explainer: &'a dyn Explainer,
@@ -28,11 +31,14 @@ impl Job<'_> {
     pub(crate) fn clean(&self, only: Option<&[usize]>, target: TargetKind) -> Result<Rows> {
         let samples =
             only.map_or_else(|| (0..self.pack.len()).collect(), <[usize]>::to_vec);
-        self.each(samples.len(), (0, 0), |images| {
-            let rows: Vec<_> = images.iter().map(|&image| samples[image]).collect();
-            let images = performer::image_batch(self.pack, &rows, self.network.device())?;
+        let plan =
+            samples.chunks(self.images_at_a_time()?).map(<[usize]>::to_vec).collect();
+        let mut batches =
+            ImageBatches::new(Arc::clone(self.pack), plan, self.network.device());
+        self.each(samples.len(), (0, 0), |_| {
+            let (rows, images) = batches.next().expect("there are as many as chunks");
             let labels = |logits: &[f32]| labels(self.pack, &rows, logits);
-            let explanation = self.subject(&images)?.predict_and_explain(
+            let explanation = self.subject(&images?)?.predict_and_explain(
                 self.explainer,
                 target,
                 labels,
@@ -107,7 +113,7 @@ impl Job<'_> {
         &self,
         count: usize,
         map_size: (usize, usize),
-        batch: impl Fn(&[usize]) -> Result<(Vec<usize>, Explanation)> + Sync,
+        mut batch: impl FnMut(&[usize]) -> Result<(Vec<usize>, Explanation)> + Send,
     ) -> Result<Rows> {
         let progress = self.stage.progress(count as u64, "images");
         let all: Vec<usize> = (0..count).collect();

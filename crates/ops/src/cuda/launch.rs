@@ -44,6 +44,10 @@ impl Source {
         name: "optimizer",
         ptx: include_str!(concat!(env!("OUT_DIR"), "/optimizer.ptx")),
     };
+    pub(crate) const PERTURB: Self = Self {
+        name: "perturb",
+        ptx: include_str!(concat!(env!("OUT_DIR"), "/perturb.ptx")),
+    };
     pub(crate) const POOL: Self =
         Self { name: "pool", ptx: include_str!(concat!(env!("OUT_DIR"), "/pool.ptx")) };
 }

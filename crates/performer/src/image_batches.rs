@@ -1,0 +1,66 @@
+use std::{
+    panic::resume_unwind,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    vec,
+};
+
+use artifact::Pack;
+use candle_core::{Device, Result, Tensor};
+use ops::Upload;
+
+use crate::image_batch::upload;
+
+/// [`image_batch`](crate::image_batch()) of one plan of rows after the other; on its way to a GPU
+/// the next batch is made while the last one is worked with.
+///
+/// On the CPU a batch is made when it is asked for: nobody else could make it meanwhile.
+#[derive(Debug)]
+pub struct ImageBatches {
+    pack: Arc<Pack>,
+    plan: vec::IntoIter<Vec<usize>>,
+    device: Device,
+    next: Option<(Vec<usize>, JoinHandle<Result<Upload>>)>,
+}
+
+impl ImageBatches {
+    /// The batches of `plan`, rows of the pack, in its order.
+    pub fn new(pack: Arc<Pack>, plan: Vec<Vec<usize>>, device: &Device) -> Self {
+        let mut batches =
+            Self { pack, plan: plan.into_iter(), device: device.clone(), next: None };
+        batches.start();
+        batches
+    }
+
+    /// Begins with the next batch.
+    fn start(&mut self) {
+        if self.device.is_cpu() {
+            return;
+        }
+        self.next = self.plan.next().map(|rows| {
+            let (pack, device, of) =
+                (Arc::clone(&self.pack), self.device.clone(), rows.clone());
+            (rows, thread::spawn(move || upload(&pack, &of, &device)))
+        });
+    }
+}
+
+impl Iterator for ImageBatches {
+    /// Rows of the pack, and their images, `[B, 3, H, W]`; an error, if the device has no memory
+    /// for them.
+    type Item = (Vec<usize>, Result<Tensor>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.device.is_cpu() {
+            let rows = self.plan.next()?;
+            let images =
+                upload(&self.pack, &rows, &self.device).and_then(|images| images.tensor());
+            return Some((rows, images));
+        }
+        let (rows, images) = self.next.take()?;
+        let images = images.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let images = images.and_then(|images| images.tensor());
+        self.start();
+        Some((rows, images))
+    }
+}
