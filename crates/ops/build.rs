@@ -8,8 +8,9 @@ use std::{
 };
 
 /// The files of kernels, by their operators.
-const KERNELS: [&str; 10] = [
+const KERNELS: [&str; 11] = [
     "batch_norm/batch_norm",
+    "cam/cam",
     "conv/conv",
     "conv/depthwise",
     "dropout/dropout",

@@ -4,7 +4,7 @@ use ops::Node;
 use crate::{
     Explainer, Passes, Raw, Result, Subject,
     activation_gradient::activation,
-    cam::{Join, cam, scale},
+    cam::{Join, cam},
 };
 
 /// Ablation-CAM (Desai and Ramaswamy, WACV 2020; in the paper's Table I).
@@ -64,7 +64,7 @@ impl Explainer for AblationCam {
         }
         Ok(cam(at, self.join, |(image, channel), activation, _| {
             let w = weights[image * channels + channel];
-            scale(activation, w);
+            ops::cam::scale(activation, w);
         }))
     }
 }

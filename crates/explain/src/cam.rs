@@ -1,6 +1,11 @@
+use ops::cam::{Weighing, summed};
 use rayon::prelude::*;
 
-use crate::{Raw, activation_gradient::ActivationGradient, projection};
+use crate::{
+    Raw, Result, Subject,
+    activation_gradient::{ActivationGradient, activation_gradient, one_hot},
+    projection,
+};
 
 /// How weighted channels become one map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,36 +50,23 @@ pub(crate) fn cam(
     Raw { values, height, width }
 }
 
-/// [`cam`] with one weight a channel, of its activation and gradient `[h, w]`.
-pub(crate) fn by_channel(
-    at: ActivationGradient,
+/// [`cam`] of channels that their gradients weigh.
+pub(crate) fn weighed(
+    subject: &Subject<'_>,
+    target: &[i64],
     join: Join,
-    weight: impl Fn(&[f32], &[f32]) -> f32 + Sync,
-) -> Raw {
-    cam(at, join, |_, activation, gradient| {
-        let w = weight(activation, gradient);
-        scale(activation, w);
-    })
-}
-
-/// Multiplies a channel by its weight.
-pub(crate) fn scale(channel: &mut [f32], weight: f32) {
-    for value in channel {
-        *value *= weight;
+    weighing: Weighing,
+) -> Result<Raw> {
+    if join == Join::Project {
+        let at = activation_gradient(subject, target)?;
+        return Ok(cam(at, join, |_, activation, gradient| {
+            weighing.weigh(activation, gradient);
+        }));
     }
-}
-
-fn summed(channels: &[f32], area: usize) -> Vec<f32> {
-    let mut map = vec![0f32; area];
-    for channel in channels.chunks_exact(area) {
-        map.iter_mut().zip(channel).for_each(|(sum, value)| *sum += value);
-    }
-    map
-}
-
-/// Σ of f32 in f64, so that its order hardly matters.
-pub(crate) fn sum(values: impl Iterator<Item = f32>) -> f64 {
-    values.map(f64::from).sum()
+    let gradient = subject.gradient_at_tap(&one_hot(subject, target)?)?;
+    let maps = ops::cam::cam(subject.activation(), &gradient, weighing)?;
+    let (_, height, width) = maps.dims3()?;
+    Ok(Raw { values: ops::host(&maps)?, height, width })
 }
 
 #[cfg(test)]
@@ -84,7 +76,7 @@ mod tests {
     use candle_core::{Device, Tensor, safetensors::load_buffer};
 
     use super::*;
-    use crate::{Status, full_size, grad_cam, normalize, xgrad_cam};
+    use crate::{Status, full_size, normalize};
 
     /// Of `tests/parity/explain.py`: three images, of which the last is flat.
     const FIXTURE: &[u8] = include_bytes!("../tests/fixtures/cam.safetensors");
@@ -100,25 +92,17 @@ mod tests {
         }
     }
 
-    fn check(
-        fixture: &HashMap<String, Tensor>,
-        method: &str,
-        weight: fn(&[f32], &[f32]) -> f32,
-    ) {
-        let (images, channels, height, width) = fixture["activation"].dims4().unwrap();
-        let at = ActivationGradient {
-            activation: flat(&fixture["activation"]),
-            gradient: flat(&fixture["gradient"]),
-            shape: [channels, height, width],
-        };
+    fn check(fixture: &HashMap<String, Tensor>, method: &str, weighing: Weighing) {
+        let (images, _, height, width) = fixture["activation"].dims4().unwrap();
         let native = flat(&fixture[&format!("{method}.native")]);
         let full = &fixture[&format!("{method}.full")];
         let (_, rows, columns) = full.dims3().unwrap();
         let full = flat(full);
 
-        let mut raw = by_channel(at, Join::Sum, weight);
+        let (activation, gradient) = (&fixture["activation"], &fixture["gradient"]);
+        let mut maps = flat(&ops::cam::cam(activation, gradient, weighing).unwrap());
         let mut states = Vec::new();
-        for (i, map) in raw.values.chunks_exact_mut(height * width).enumerate() {
+        for (i, map) in maps.chunks_exact_mut(height * width).enumerate() {
             states.push(normalize(map));
             assert_close(map, &native[i * height * width..][..height * width]);
             let sized = full_size(map, (height, width), (rows, columns));
@@ -131,8 +115,8 @@ mod tests {
     #[test]
     fn they_are_the_maps_of_pytorch_grad_cam() {
         let fixture = load_buffer(FIXTURE, &Device::Cpu).unwrap();
-        check(&fixture, "grad-cam", grad_cam::weight);
-        check(&fixture, "xgrad-cam", xgrad_cam::weight);
+        check(&fixture, "grad-cam", Weighing::GradCam);
+        check(&fixture, "xgrad-cam", Weighing::XGradCam);
     }
 
     #[test]
@@ -143,7 +127,7 @@ mod tests {
             shape: [2, 1, 2],
         };
         // means of the gradients: 2 and −0.5
-        let raw = by_channel(at, Join::Sum, grad_cam::weight);
+        let raw = cam(at, Join::Sum, |_, a, g| Weighing::GradCam.weigh(a, g));
         assert_eq!(raw, Raw { values: vec![-3.0, -6.0], height: 1, width: 2 });
     }
 }

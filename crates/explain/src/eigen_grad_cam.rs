@@ -1,8 +1,8 @@
+use ops::cam::Weighing;
+
 use crate::{
     Explainer, Passes, Raw, Result, Subject,
-    activation_gradient::activation_gradient,
-    cam::{Join, cam},
-    hires_cam::weigh,
+    cam::{Join, weighed},
 };
 
 /// Eigen-CAM of activations times gradients (pytorch-grad-cam's `EigenGradCAM`): the first
@@ -26,7 +26,6 @@ impl Explainer for EigenGradCam {
     }
 
     fn maps(&self, subject: &Subject<'_>, target: &[i64]) -> Result<Raw> {
-        let at = activation_gradient(subject, target)?;
-        Ok(cam(at, Join::Project, |_, activation, gradient| weigh(activation, gradient)))
+        weighed(subject, target, Join::Project, Weighing::HiResCam)
     }
 }

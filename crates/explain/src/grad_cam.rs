@@ -1,7 +1,8 @@
+use ops::cam::Weighing;
+
 use crate::{
     Explainer, Passes, Raw, Result, Subject,
-    activation_gradient::activation_gradient,
-    cam::{Join, by_channel, sum},
+    cam::{Join, weighed},
 };
 
 /// Grad-CAM (Selvaraju et al., ICCV 2017; reference \[9\] of the paper).
@@ -26,11 +27,6 @@ impl Explainer for GradCam {
     }
 
     fn maps(&self, subject: &Subject<'_>, target: &[i64]) -> Result<Raw> {
-        Ok(by_channel(activation_gradient(subject, target)?, self.join, weight))
+        weighed(subject, target, self.join, Weighing::GradCam)
     }
-}
-
-/// Weight of a channel, of its activation and gradient `[h, w]`.
-pub(crate) fn weight(_: &[f32], gradient: &[f32]) -> f32 {
-    (sum(gradient.iter().copied()) / gradient.len() as f64) as f32
 }

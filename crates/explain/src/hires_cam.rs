@@ -1,7 +1,8 @@
+use ops::cam::Weighing;
+
 use crate::{
     Explainer, Passes, Raw, Result, Subject,
-    activation_gradient::activation_gradient,
-    cam::{Join, cam},
+    cam::{Join, weighed},
 };
 
 /// `HiResCAM` (Draelos and Carin, 2020): each place has a weight of its own.
@@ -26,24 +27,6 @@ impl Explainer for HiResCam {
     }
 
     fn maps(&self, subject: &Subject<'_>, target: &[i64]) -> Result<Raw> {
-        let at = activation_gradient(subject, target)?;
-        Ok(cam(at, self.join, |_, activation, gradient| weigh(activation, gradient)))
-    }
-}
-
-/// Weighs a channel `[h, w]` by its gradient.
-pub(crate) fn weigh(activation: &mut [f32], gradient: &[f32]) {
-    activation.iter_mut().zip(gradient).for_each(|(a, g)| *a *= g);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_place_has_the_weight_of_its_gradient() {
-        let mut a = [2.0, 3.0, 4.0];
-        weigh(&mut a, &[0.5, -1.0, 0.0]);
-        assert_eq!(a, [1.0, -3.0, 0.0]);
+        weighed(subject, target, self.join, Weighing::HiResCam)
     }
 }

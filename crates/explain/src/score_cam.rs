@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::{
     Explainer, Passes, Raw, Result, Subject,
     activation_gradient::activation,
-    cam::{Join, cam, scale},
+    cam::{Join, cam},
     pixel_gradient::pixels,
 };
 
@@ -68,7 +68,7 @@ impl Explainer for ScoreCam {
         let weights: Vec<f32> = scores.chunks_exact(channels).flat_map(softmax).collect();
         Ok(cam(at, self.join, |(image, channel), activation, _| {
             let w = weights[image * channels + channel];
-            scale(activation, w);
+            ops::cam::scale(activation, w);
         }))
     }
 }

@@ -16,6 +16,7 @@
 //! Beside them, [`bits`], [`resize`] and [`softmax`] are functions of plain slices.
 
 pub mod bits;
+pub mod cam;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod memory;

@@ -22,6 +22,8 @@ impl Source {
         name: "batch_norm",
         ptx: include_str!(concat!(env!("OUT_DIR"), "/batch_norm.ptx")),
     };
+    pub(crate) const CAM: Self =
+        Self { name: "cam", ptx: include_str!(concat!(env!("OUT_DIR"), "/cam.ptx")) };
     pub(crate) const CONV: Self =
         Self { name: "conv", ptx: include_str!(concat!(env!("OUT_DIR"), "/conv.ptx")) };
     pub(crate) const DEPTHWISE: Self = Self {

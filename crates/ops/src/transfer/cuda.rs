@@ -17,6 +17,8 @@ use candle_core::{
     op::BackpropOp,
 };
 
+use rayon::prelude::*;
+
 use crate::{
     cuda::{Arg, at, gpu},
     map, row_major,
@@ -24,8 +26,6 @@ use crate::{
 
 /// Values up to which buffers are not told apart by their size.
 const SMALL: usize = 1 << 12;
-/// By what a buffer may be larger than what it is taken for.
-const SLACK: usize = 4;
 
 /// Memory that the GPU reaches by itself, and when it is done with it.
 #[derive(Debug)]
@@ -143,22 +143,23 @@ impl Drop for Download {
 /// Memory for so many values that no copy reads or writes any more; the context is this thread's
 /// from then on.
 fn take(stream: &CudaStream, count: usize) -> Result<PinnedHostSlice<f32>> {
-    let least = count.max(SMALL);
+    // in steps of an eighth, so that a batch that is a little smaller finds one
+    let step = (count.next_power_of_two() / 8).max(SMALL);
+    let size = count.next_multiple_of(step).max(step);
     stream.context().bind_to_thread().w()?;
     {
         let mut buffers = BUFFERS.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |buffer: &Buffer| {
-            let size = buffer.memory.len();
-            (least..=SLACK * least).contains(&size) && buffer.done.is_complete()
-        };
+        // whoever took a larger one would leave none to those whose size it is
+        let fits =
+            |buffer: &Buffer| buffer.memory.len() == size && buffer.done.is_complete();
         if let Some(found) = buffers.iter().position(fits) {
             return Ok(buffers.swap_remove(found).memory);
         }
     }
     // SAFETY: it is filled before it is read.
     let mut memory =
-        unsafe { stream.context().alloc_pinned_with_flags::<f32>(least, 0) }.w()?;
-    memory.as_mut_slice().w()?.fill(0.0);
+        unsafe { stream.context().alloc_pinned_with_flags::<f32>(size, 0) }.w()?;
+    memory.as_mut_slice().w()?.par_chunks_mut(SMALL).for_each(|values| values.fill(0.0));
     Ok(memory)
 }
 
