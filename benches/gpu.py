@@ -168,7 +168,8 @@ class Bench:
         batch, made = BATCH[size], folder / f"audited-{arch}"
         made.mkdir(exist_ok=True)
         data, model = made / "pack.safetensors", made / "model.safetensors"
-        counts = [batch, 9 * batch]
+        # behind the batches that find no memory yet
+        counts = [4 * batch, 20 * batch]
         pack(data, batch, size)
         common = ["--device", "cuda", "--batch-size", batch, "--progress", "none"]
         run(self.args.bin / "train", "--data", data, "--arch", arch, "--epochs", 1, *common, "--output", model)
@@ -182,7 +183,9 @@ class Bench:
         took = []
         for count in counts:
             pack(data, count, size, predicted[:count])
-            took.append(run(self.args.bin / "audit", *rest, "--epsilon", 0.01, "--output", made / "audit.parquet")[0])
+            audit = ["audit", *rest, "--epsilon", 0.01, "--output", made / "audit.parquet"]
+            # the first time the pack may still be on its way to the disk
+            took.append(min(run(self.args.bin / audit[0], *audit[1:])[0] for _ in range(2)))
         seconds = (took[1] - took[0]) / (counts[1] - counts[0])
         self.tell("audit", arch, size, "consonance", precision, [seconds], 1)
         for who, work in {"packages": "audit", "by hand": "audit-on-gpu"}.items():
