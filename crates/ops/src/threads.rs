@@ -1,6 +1,13 @@
 //! Where operators are called from.
 
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicBool, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Runs `work` on one of the threads that compute, while the others stay awake.
 ///
@@ -28,20 +35,58 @@ pub fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
         return rayon::scope(|_| work());
     }
     let _after = At(&AWAKE, false);
-    let done = AtomicBool::new(false);
+    let vigil = Vigil::default();
     rayon::scope(|scope| {
         let this = rayon::current_thread_index();
-        let done = &done;
+        let vigil = &vigil;
         scope.spawn_broadcast(move |_, thread| {
-            while Some(thread.index()) != this && !done.load(Relaxed) {
-                if rayon::yield_now() != Some(rayon::Yield::Executed) {
-                    std::thread::yield_now();
-                }
+            if Some(thread.index()) != this {
+                vigil.keep();
             }
         });
-        let _at_end = At(done, true);
+        vigil.begin(rayon::current_num_threads() - 1);
+        let _at_end = At(&vigil.done, true);
         work()
     })
+}
+
+/// How long is waited for threads to wake, at most: one that does other work may come much later.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// The threads that stay awake.
+#[derive(Debug, Default)]
+struct Vigil {
+    /// How many do.
+    awake: AtomicUsize,
+    /// Whether the work has begun: who comes then may have been called away from a part of it, and
+    /// would wait for the end of what waits for that part.
+    begun: AtomicBool,
+    /// Whether the work is done.
+    done: AtomicBool,
+}
+
+impl Vigil {
+    /// Takes part in the work until it is done.
+    fn keep(&self) {
+        if self.begun.load(Acquire) {
+            return;
+        }
+        self.awake.fetch_add(1, Relaxed);
+        while !self.done.load(Acquire) {
+            if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                thread::yield_now();
+            }
+        }
+    }
+
+    /// Lets the work begin once so many are awake.
+    fn begin(&self, others: usize) {
+        let start = Instant::now();
+        while self.awake.load(Relaxed) < others && start.elapsed() < PATIENCE {
+            thread::yield_now();
+        }
+        self.begun.store(true, Release);
+    }
 }
 
 /// Sets a flag when it is dropped, be it by a panic.
@@ -49,7 +94,7 @@ struct At<'a>(&'a AtomicBool, bool);
 
 impl Drop for At<'_> {
     fn drop(&mut self) {
-        self.0.store(self.1, Relaxed);
+        self.0.store(self.1, Release);
     }
 }
 
@@ -58,6 +103,15 @@ mod tests {
     use rayon::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_thread_that_comes_after_the_work_has_begun_does_not_wait_for_its_end() {
+        let vigil = Vigil::default();
+        // nobody else is there, and nobody comes
+        vigil.begin(1);
+        vigil.keep();
+        assert_eq!(vigil.awake.into_inner(), 0);
+    }
 
     fn sum() -> u64 {
         (0..1000u64).into_par_iter().sum()
