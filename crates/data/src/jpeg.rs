@@ -15,7 +15,12 @@ pub(crate) fn is_whole(jpeg: &[u8]) -> bool {
     let mut at = 0;
     let mut in_scan = false;
     while let (Some(&lead), Some(&code)) = (jpeg.get(at), jpeg.get(at + 1)) {
-        if lead != 0xFF || (in_scan && is_data(code)) {
+        if lead != 0xFF {
+            // nearly all of a file is the data of scans
+            at = memchr::memchr(0xFF, &jpeg[at..]).map_or(jpeg.len(), |ahead| at + ahead);
+            continue;
+        }
+        if in_scan && is_data(code) {
             at += 1;
             continue;
         }
