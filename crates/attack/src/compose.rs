@@ -124,11 +124,11 @@ pub enum Directions<'a> {
 ///
 /// # Errors
 ///
-/// If the shapes do not fit.
+/// If the shapes do not fit, or if there is no such row.
 ///
 /// # Panics
 ///
-/// If a dense direction is of another size, or if there are too few.
+/// If a dense direction is of another size.
 pub fn compose_batch(
     x: &Tensor,
     rows: &[u32],
@@ -136,6 +136,24 @@ pub fn compose_batch(
     maps: &Tensor,
     epsilon: [f32; 3],
 ) -> Result<Tensor> {
+    let (batch, ..) = x.dims4()?;
+    let (count, h, w) = maps.dims3()?;
+    let directed = match directions {
+        Directions::Signs(signs) => signs.dim(0)?,
+        Directions::Delta(delta) => delta.len(),
+        Directions::Masking(_) => rows.len(),
+    };
+    let found = [count, directed];
+    if found != [rows.len(); 2]
+        || rows.iter().any(|&row| row as usize >= batch)
+        || h * w == 0
+    {
+        let (rows, x, maps) = (rows.len(), x.shape(), maps.shape());
+        let said = format!(
+            "{rows} rows of {x:?} do not fit {directed} directions and maps {maps:?}"
+        );
+        return Err(candle_core::Error::Msg(said).into());
+    }
     match directions {
         Directions::Signs(signs) => Ok(perturb::push(x, rows, signs, maps, &epsilon)?),
         Directions::Delta(delta) => {
@@ -236,6 +254,25 @@ mod tests {
                 .collect();
             assert_eq!(found.dims(), x.dims());
             assert_eq!(found.flatten_all()?.to_vec1::<f32>()?, expected);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() -> Result<()> {
+        let x = Tensor::from_vec(X.to_vec(), (1, 3, 1, 2), &Device::Cpu)?;
+        let maps =
+            |count| Tensor::zeros((count, 1, 2), candle_core::DType::F32, &Device::Cpu);
+        let delta = Directions::Delta(vec![&X]);
+        let masking = Directions::Masking(Masking::Mean);
+        for (directions, rows, maps) in [
+            (&delta, &[0, 0][..], maps(2)?),
+            (&masking, &[0, 0], maps(1)?),
+            (&masking, &[0], maps(2)?),
+            (&masking, &[1], maps(1)?),
+        ] {
+            let refusal = compose_batch(&x, rows, directions, &maps, [0.1; 3]).unwrap_err();
+            assert!(refusal.to_string().contains("do not fit"), "{refusal}");
         }
         Ok(())
     }

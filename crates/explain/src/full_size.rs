@@ -25,30 +25,23 @@ pub fn full_size(map: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec<f
     ops::resize::full_size(map, from, to)
 }
 
-/// What of an image Eq. (1) protects: its map at full size, or nothing at all.
+/// What of an image Eq. (1) protects, at the map's own size: what its map says, or nothing at all.
 ///
 /// A map that is not ok (flat, or not finite) says of no place that it matters. Such an image
 /// is pushed everywhere; it has no consistency, whatever becomes of it.
 ///
 /// # Shapes
 ///
-/// - `map`: `[h, w]`
-/// - result: `[H, W]`
+/// - `map`, result: `[h, w]`
 ///
 /// # Examples
 ///
 /// ```
-/// let (map, from, to) = ([0.0, 1.0], (1, 2), (1, 4));
-/// assert_eq!(explain::protection(&map, true, from, to), explain::full_size(&map, from, to));
-/// assert_eq!(explain::protection(&map, false, from, to), [0.0; 4]);
+/// assert_eq!(explain::protection(&[0.0, 1.0], true), [0.0, 1.0]);
+/// assert_eq!(explain::protection(&[0.0, 1.0], false), [0.0, 0.0]);
 /// ```
-pub fn protection(
-    map: &[f32],
-    ok: bool,
-    from: (usize, usize),
-    to: (usize, usize),
-) -> Vec<f32> {
-    if ok { full_size(map, from, to) } else { vec![0.0; to.0 * to.1] }
+pub fn protection(map: &[f32], ok: bool) -> Vec<f32> {
+    if ok { map.to_vec() } else { vec![0.0; map.len()] }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use ops::resize::{EPSILON, min_max};
+use ops::resize::{RANGE_EPSILON, min_max};
 
 /// Whether a map says anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,7 +53,7 @@ pub fn normalize(map: &mut [f32]) -> Status {
         *value = value.max(0.0);
     }
     let range = min_max(map);
-    if range > EPSILON { Status::Ok } else { Status::Flat }
+    if range > RANGE_EPSILON { Status::Ok } else { Status::Flat }
 }
 
 #[cfg(test)]

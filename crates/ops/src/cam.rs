@@ -34,6 +34,7 @@ impl Weighing {
     /// Weighs a channel, in place.
     ///
     /// Sums are taken in f64, so that their order hardly matters. What is no number stays visible.
+    /// Places beyond those of the shorter of the two are left alone.
     ///
     /// # Shapes
     ///
@@ -80,7 +81,7 @@ impl Weighing {
 ///
 /// # Errors
 ///
-/// If the two differ in shape, or have no places.
+/// If the two differ in shape, or are empty.
 ///
 /// # Examples
 ///
@@ -97,7 +98,7 @@ impl Weighing {
 /// ```
 pub fn cam(activation: &Tensor, gradient: &Tensor, weighing: Weighing) -> Result<Tensor> {
     let (batch, channels, height, width) = activation.dims4()?;
-    if activation.shape() != gradient.shape() || channels * height * width == 0 {
+    if activation.shape() != gradient.shape() || activation.elem_count() == 0 {
         let (a, g) = (activation.shape(), gradient.shape());
         bail!("cam: expected an activation and its gradient, found {a:?} and {g:?}");
     }
@@ -120,14 +121,33 @@ pub fn cam(activation: &Tensor, gradient: &Tensor, weighing: Weighing) -> Result
     tensor_row_major(maps.concat(), (batch, height, width))
 }
 
-/// Multiplies a channel by its weight.
+/// Multiplies a channel by its weight, `w_c A_c`.
+///
+/// ```
+/// let mut channel = [1.0, 2.0];
+/// ops::cam::scale(&mut channel, 0.5);
+/// assert_eq!(channel, [0.5, 1.0]);
+/// ```
 pub fn scale(channel: &mut [f32], weight: f32) {
     for value in channel {
         *value *= weight;
     }
 }
 
-/// The sum of channels of `area` places each.
+/// The sum of channels of `area` places each, `Σ_c A_c`.
+///
+/// # Shapes
+///
+/// - `channels`: `[C, area]`
+/// - result: `[area]`
+///
+/// # Panics
+///
+/// If there are no places.
+///
+/// ```
+/// assert_eq!(ops::cam::summed(&[1.0, 2.0, 3.0, 4.0], 2), [4.0, 6.0]);
+/// ```
 pub fn summed(channels: &[f32], area: usize) -> Vec<f32> {
     let mut map = vec![0f32; area];
     for channel in channels.chunks_exact(area) {

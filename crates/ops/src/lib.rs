@@ -13,7 +13,8 @@
 //!   (feature `cuda`) activations are f32 or bf16; what is added in which order is the same at
 //!   every run, but not the same as on the CPU.
 //!
-//! Beside them, [`bits`], [`resize`] and [`softmax`] are functions of plain slices.
+//! Beside them, [`cam`] and [`perturb`] are made of gradients and have none of their own, and [`bits`],
+//! [`resize`] and [`softmax`] are functions of plain slices.
 
 pub mod bits;
 pub mod cam;

@@ -8,7 +8,12 @@ mod cuda;
 use candle_core::{DType, Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
-use crate::{bits, gpu::host, resize, storage::tensor_row_major};
+use crate::{
+    bits,
+    gpu::host,
+    resize,
+    storage::{self, row_major, tensor_row_major},
+};
 
 /// Signs of a batch, on the device where the values are that have them.
 #[derive(Clone, Debug)]
@@ -23,11 +28,11 @@ pub struct Signs {
 ///
 /// # Shapes
 ///
-/// - `values`: `[B, C, H, W]`, f32
+/// - `values`: `[B, C, H, W]`, f32 or, on a GPU, bf16
 ///
 /// # Errors
 ///
-/// If the values have another shape or type.
+/// If the values have another shape or type, or if there are none.
 ///
 /// # Examples
 ///
@@ -42,13 +47,16 @@ pub struct Signs {
 /// ```
 pub fn signs(values: &Tensor) -> Result<Signs> {
     let (batch, channels, height, width) = values.dims4()?;
+    let length = channels * height * width;
+    if batch * length == 0 {
+        bail!("signs: expected values, found {:?}", values.shape());
+    }
     #[cfg(feature = "cuda")]
     if values.device().is_cuda() {
         return cuda::signs(values);
     }
-    let length = channels * height * width;
     let (bits, finite): (Vec<_>, Vec<_>) = host(values)?
-        .par_chunks_exact(length.max(1))
+        .par_chunks_exact(length)
         .map(|image| (bits::pack_signs(image), image.iter().all(|value| value.is_finite())))
         .unzip();
     let bits = Tensor::from_vec(bits.concat(), (batch, length.div_ceil(8)), &Device::Cpu)?;
@@ -75,7 +83,7 @@ pub fn signs(values: &Tensor) -> Result<Signs> {
 ///
 /// # Errors
 ///
-/// If the shapes do not fit, or if there is no such row.
+/// If the shapes do not fit, if there is no such row, or if there are none.
 ///
 /// # Examples
 ///
@@ -100,7 +108,8 @@ pub fn push(
     let (batch, channels, height, width) = images.dims4()?;
     let (count, h, w) = maps.dims3()?;
     expect_signs(signs, rows.len(), channels * height * width)?;
-    if count != rows.len() || epsilon.len() != channels || h * w == 0 {
+    let length = channels * height * width;
+    if count != rows.len() || epsilon.len() != channels || count * h * w * length == 0 {
         let (images, maps, steps) = (images.shape(), maps.shape(), epsilon.len());
         bail!(
             "push: {} of {images:?} do not fit maps {maps:?} and {steps} steps",
@@ -114,12 +123,12 @@ pub fn push(
     if images.device().is_cuda() {
         return cuda::push(images, rows, signs, maps, epsilon);
     }
-    let length = channels * height * width;
-    let (x, signs, maps) =
-        (host(images)?, signs.flatten_all()?.to_vec1::<u8>()?, host(maps)?);
+    let (x, maps) = (row_major(images)?, row_major(maps)?);
+    let (x, maps) = (storage::read_row_major(&x)?, storage::read_row_major(&maps)?);
+    let (x, maps, signs) = (&x[..], &maps[..], signs.flatten_all()?.to_vec1::<u8>()?);
     let mut pushed = vec![0.0; rows.len() * length];
-    let signs = signs.par_chunks_exact(length.div_ceil(8).max(1));
-    (pushed.par_chunks_exact_mut(length.max(1)).zip(rows))
+    let signs = signs.par_chunks_exact(length.div_ceil(8));
+    (pushed.par_chunks_exact_mut(length).zip(rows))
         .zip(maps.par_chunks_exact(h * w).zip(signs))
         .for_each(|((pushed, &row), (map, signs))| {
             let map = resize::full_size(map, (h, w), (height, width));
@@ -213,7 +222,8 @@ pub fn pgd_step(
     if images.device().is_cuda() {
         return cuda::pgd_step(images, perturbed, signs, epsilon);
     }
-    let (x, mut pixels) = (host(images)?, host(perturbed)?);
+    let (x, mut pixels) = (row_major(images)?, host(perturbed)?);
+    let x = storage::read_row_major(&x)?;
     let signs = signs.flatten_all()?.to_vec1::<u8>()?;
     let step = epsilon / 4.0;
     (pixels.par_chunks_exact_mut(length.max(1)).zip(x.par_chunks_exact(length.max(1))))

@@ -1,7 +1,7 @@
 //! Changing the size and the range of a map.
 
 /// Added to a map's range, so that a constant map does not divide by 0.
-pub const EPSILON: f32 = 1e-7;
+pub const RANGE_EPSILON: f32 = 1e-7;
 
 /// Bilinear interpolation with half-pixel centres and without antialiasing.
 ///
@@ -62,7 +62,7 @@ pub fn min_max(map: &mut [f32]) -> f32 {
         });
     let range = max - min;
     for value in map {
-        *value = (*value - min) / (EPSILON + range);
+        *value = (*value - min) / (RANGE_EPSILON + range);
     }
     range
 }

@@ -1,12 +1,13 @@
 //! Where operators are called from.
 
 use core::sync::atomic::{
-    AtomicBool, AtomicUsize,
+    AtomicBool,
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::{
+    sync::{Condvar, Mutex, PoisonError},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Runs `work` on one of the threads that compute, while the others stay awake.
@@ -57,7 +58,9 @@ const PATIENCE: Duration = Duration::from_millis(2);
 #[derive(Debug, Default)]
 struct Vigil {
     /// How many do.
-    awake: AtomicUsize,
+    awake: Mutex<usize>,
+    /// Told of each that wakes.
+    woken: Condvar,
     /// Whether the work has begun: who comes then may have been called away from a part of it, and
     /// would wait for the end of what waits for that part.
     begun: AtomicBool,
@@ -71,7 +74,8 @@ impl Vigil {
         if self.begun.load(Acquire) {
             return;
         }
-        self.awake.fetch_add(1, Relaxed);
+        *self.awake.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.woken.notify_one();
         while !self.done.load(Acquire) {
             if rayon::yield_now() != Some(rayon::Yield::Executed) {
                 thread::yield_now();
@@ -81,10 +85,10 @@ impl Vigil {
 
     /// Lets the work begin once so many are awake.
     fn begin(&self, others: usize) {
-        let start = Instant::now();
-        while self.awake.load(Relaxed) < others && start.elapsed() < PATIENCE {
-            thread::yield_now();
-        }
+        let awake = self.awake.lock().unwrap_or_else(PoisonError::into_inner);
+        let some_sleep = |awake: &mut usize| *awake < others;
+        // all or not, it begins
+        drop(self.woken.wait_timeout_while(awake, PATIENCE, some_sleep));
         self.begun.store(true, Release);
     }
 }
@@ -110,7 +114,7 @@ mod tests {
         // nobody else is there, and nobody comes
         vigil.begin(1);
         vigil.keep();
-        assert_eq!(vigil.awake.into_inner(), 0);
+        assert_eq!(vigil.awake.into_inner().ok(), Some(0));
     }
 
     fn sum() -> u64 {

@@ -5,7 +5,7 @@
 #[path = "common/devices.rs"]
 mod devices;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use devices::devices;
 use ops::{
     bits,
@@ -80,7 +80,14 @@ fn what_matters_is_left_alone_and_the_rest_is_pushed() {
 
 #[test]
 fn a_map_is_brought_to_the_size_of_its_image() {
-    let (size, steps) = ((9, 13), [0.1, 0.2, 0.3]);
+    for size in [(9, 13), (40, 30)] {
+        assert_pushed(size);
+    }
+}
+
+/// [`push`] of images of a size is what its parts make of them.
+fn assert_pushed(size: (usize, usize)) {
+    let steps = [0.1, 0.2, 0.3];
     let length = 3 * size.0 * size.1;
     let images = numbers(2 * length);
     let directions: Vec<f32> = numbers(3 * length).iter().map(|v| 0.4 - v).collect();
@@ -136,17 +143,31 @@ fn a_step_stays_near_the_image() {
 #[test]
 fn what_does_not_fit_is_refused() {
     for device in devices() {
-        let images = Tensor::zeros((2, 3, 2, 2), candle_core::DType::F32, &device).unwrap();
+        let images = Tensor::zeros((2, 3, 2, 2), DType::F32, &device).unwrap();
         let bits = signs(&images).unwrap().bits;
         let maps = tensor(&[0.0; 2], &[2, 1, 1], &Device::Cpu);
         let refusal = |rows: &[u32], steps: &[f32]| {
             push(&images, rows, &bits, &maps, steps).unwrap_err().to_string()
         };
+        assert!(refusal(&[], &[0.1; 3]).contains("signs of 0 images"));
         assert!(refusal(&[0, 2], &[0.1; 3]).contains("rows below 2, found 2"));
         assert!(refusal(&[0], &[0.1; 3]).contains("signs of 1 images"));
         assert!(refusal(&[0, 1], &[0.1; 2]).contains("2 steps"));
         let other = images.narrow(3, 0, 1).unwrap();
         let refusal = pgd_step(&images, &other, &bits, 0.1).unwrap_err().to_string();
         assert!(refusal.contains("images of one shape"), "{refusal}");
+    }
+}
+
+#[test]
+fn signs_may_lie_anywhere() {
+    for device in devices() {
+        let images = tensor(&[0.5; 3], &[3, 1, 1, 1], &device);
+        let bits = Tensor::new(&[[1u8, 0, 1]], &device).unwrap().t().unwrap();
+        let maps = Tensor::zeros((3, 1, 1), DType::F32, &Device::Cpu).unwrap();
+        let pushed = push(&images, &[0, 1, 2], &bits, &maps, &[0.25]).unwrap();
+        assert_eq!(ops::host(&pushed).unwrap(), [0.75, 0.25, 0.75], "{device:?}");
+        let next = pgd_step(&images, &images, &bits, 0.25).unwrap();
+        assert_eq!(ops::host(&next).unwrap(), [0.5625, 0.4375, 0.5625], "{device:?}");
     }
 }

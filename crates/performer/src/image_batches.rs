@@ -64,3 +64,56 @@ impl Iterator for ImageBatches {
         Some((rows, images))
     }
 }
+
+impl Drop for ImageBatches {
+    fn drop(&mut self) {
+        // it would speak to a driver that is being shut down
+        if let Some((_, images)) = self.next.take() {
+            let _ = images.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use artifact::{LabelKind, Labels, PackData, PackMeta, Provenance};
+
+    use super::*;
+
+    #[test]
+    fn batches_come_in_the_order_of_the_plan() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pack.safetensors");
+        let meta = PackMeta {
+            dataset: "five".into(),
+            split: "train".into(),
+            classes: vec!["one".into()],
+            labels: LabelKind::Single,
+            image_size: None,
+        };
+        let images = (0..5u8).flat_map(|i| [51 * i; 3]).collect();
+        let labels = Labels::Single(vec![0; 5]);
+        let data = PackData {
+            meta,
+            height: 1,
+            width: 1,
+            images,
+            labels,
+            masks: None,
+            groups: None,
+        };
+        data.write(&path, &Provenance::default()).unwrap();
+        let pack = Arc::new(Pack::open(&path).unwrap());
+
+        let plan = vec![vec![4, 0], vec![2], vec![1, 3, 1]];
+        let batches = ImageBatches::new(Arc::clone(&pack), plan.clone(), &Device::Cpu);
+        let (rows, images): (Vec<_>, Vec<_>) = batches.unzip();
+        assert_eq!(rows, plan);
+        for (rows, images) in rows.iter().zip(images) {
+            let expected: Vec<f32> =
+                rows.iter().flat_map(|&row| [row as f32 / 5.0; 3]).collect();
+            assert_eq!(ops::host(&images.unwrap()).unwrap(), expected);
+        }
+        assert!(ImageBatches::new(pack, Vec::new(), &Device::Cpu).next().is_none());
+    }
+}

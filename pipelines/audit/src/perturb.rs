@@ -108,11 +108,9 @@ impl Audit<'_> {
         images: &Tensor,
         directions: &Directions<'_>,
     ) -> Result<Tensor> {
-        let area = clean.height * clean.width;
-        let protection = |&i: &usize| match self.part {
-            Part::Background if clean.status[i] == Status::Ok => clean.map(i).to_vec(),
-            // a map that is not ok says of no place that it matters
-            Part::Background | Part::Everything => vec![0.0; area],
+        let protection = |&i: &usize| {
+            let ok = matches!(self.part, Part::Background) && clean.status[i] == Status::Ok;
+            explain::protection(clean.map(i), ok)
         };
         let maps: Vec<f32> = correct.positions.iter().flat_map(protection).collect();
         let shape = (correct.positions.len(), clean.height, clean.width);

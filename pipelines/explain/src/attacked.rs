@@ -111,11 +111,9 @@ impl Attacked {
         } else {
             Directions::Delta(delta)
         };
-        // what is not ok says of no place that it matters
         let (h, w) = self.map_size();
-        let map = |row: &Row| match self.clean.status[row.clean] {
-            0 => self.clean.map(row.clean).to_vec(),
-            _ => vec![0.0; h * w],
+        let map = |&Row { clean, .. }: &Row| {
+            explain::protection(self.clean.map(clean), self.clean.status[clean] == 0)
         };
         let maps: Vec<f32> = rows().flat_map(map).collect();
         let maps = Tensor::from_vec(maps, (images.len(), h, w), &Device::Cpu)?;

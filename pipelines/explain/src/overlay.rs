@@ -93,12 +93,8 @@ impl<'a> Overlays<'a> {
         let [height, width] = maps.meta.image_size;
         let from = (maps.height, maps.width);
         // what would be protected: of a map that says nothing, no place
-        let map = explain::protection(
-            maps.map(row),
-            maps.status[row] == 0,
-            from,
-            (height, width),
-        );
+        let map = explain::protection(maps.map(row), maps.status[row] == 0);
+        let map = explain::full_size(&map, from, (height, width));
         let image = pictures::from_planes(image, [height, width]);
         let overlay = pictures::overlay(&image, &map, self.colours);
         let factor = pictures::factor([height, width], SIDE);

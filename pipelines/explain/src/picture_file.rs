@@ -98,12 +98,9 @@ fn explain(
 /// share of height and width.
 fn draw(args: &Args, explanation: &Explanation, pixels: Pixels) -> RgbImage {
     let (height, width) = (pixels.height, pixels.width);
-    let map = explain::protection(
-        explanation.map(0),
-        explanation.status[0] == Status::Ok,
-        (explanation.height, explanation.width),
-        (height, width),
-    );
+    let map = explain::protection(explanation.map(0), explanation.status[0] == Status::Ok);
+    let native = (explanation.height, explanation.width);
+    let map = explain::full_size(&map, native, (height, width));
     let image = RgbImage::from_raw(width as u32, height as u32, pixels.rgb)
         .expect("three bytes a pixel");
     pictures::overlay(&image, &map, args.pictures.colours.unwrap_or_default())

@@ -31,11 +31,11 @@ impl Job<'_> {
     pub(crate) fn clean(&self, only: Option<&[usize]>, target: TargetKind) -> Result<Rows> {
         let samples =
             only.map_or_else(|| (0..self.pack.len()).collect(), <[usize]>::to_vec);
-        let plan =
-            samples.chunks(self.images_at_a_time()?).map(<[usize]>::to_vec).collect();
+        let at_a_time = self.images_at_a_time()?;
+        let plan = samples.chunks(at_a_time).map(<[usize]>::to_vec).collect();
         let mut batches =
             ImageBatches::new(Arc::clone(self.pack), plan, self.network.device());
-        self.each(samples.len(), (0, 0), |_| {
+        self.each((samples.len(), at_a_time), (0, 0), |_| {
             let (rows, images) = batches.next().expect("there are as many as chunks");
             let labels = |logits: &[f32]| labels(self.pack, &rows, logits);
             let explanation = self.subject(&images?)?.predict_and_explain(
@@ -50,7 +50,8 @@ impl Job<'_> {
     /// A map for every image and each of its labels.
     pub(crate) fn every_label(&self) -> Result<Rows> {
         let pairs = self.pairs();
-        self.each(pairs.len(), (0, 0), |numbers| {
+        let some = (pairs.len(), self.images_at_a_time()?);
+        self.each(some, (0, 0), |numbers| {
             let (rows, labels): (Vec<usize>, Vec<i64>) =
                 numbers.iter().map(|&i| pairs[i]).unzip();
             // those of an image follow each other
@@ -83,7 +84,8 @@ impl Job<'_> {
     /// g(f(x̂)) of the images under attack: for the prediction f(x̂) itself, or for the
     /// class that the clean map is of.
     pub(crate) fn attacked(&self, attacked: &Attacked, target: TargetKind) -> Result<Rows> {
-        self.each(attacked.len(), attacked.map_size(), |images| {
+        let some = (attacked.len(), self.images_at_a_time()?);
+        self.each(some, attacked.map_size(), |images| {
             let pixels = attacked.images(self.pack, images, self.network.device())?;
             let labels = |_: &[f32]| attacked.targets(images);
             let explanation = self.subject(&pixels)?.predict_and_explain(
@@ -108,17 +110,17 @@ impl Job<'_> {
         })
     }
 
-    /// Gathers batches of 0..count; their maps and logits stay in memory.
+    /// Gathers batches of 0..count, so many at a time; their maps and logits stay in memory.
     fn each(
         &self,
-        count: usize,
+        (count, at_a_time): (usize, usize),
         map_size: (usize, usize),
         mut batch: impl FnMut(&[usize]) -> Result<(Vec<usize>, Explanation)> + Send,
     ) -> Result<Rows> {
         let progress = self.stage.progress(count as u64, "images");
         let all: Vec<usize> = (0..count).collect();
         let mut gathered = Rows::new(count, map_size);
-        for images in all.chunks(self.images_at_a_time()?) {
+        for images in all.chunks(at_a_time) {
             self.stage.check()?;
             let found = ops::threads::run(|| batch(images));
             let (rows, explanation) =

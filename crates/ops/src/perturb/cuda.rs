@@ -7,7 +7,9 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::Signs;
 use crate::{
     cuda::{Arg, Grid, Kernel, Source, at, empty, gpu, launch, to_device},
-    host, map, row_major, storage,
+    host,
+    map::cuda::cast,
+    row_major, storage,
 };
 
 /// Threads of the block that looks through a map.
@@ -16,7 +18,7 @@ const THREADS: u32 = 512;
 pub(super) fn signs(values: &Tensor) -> Result<Signs> {
     let (batch, channels, height, width) = values.dims4()?;
     let device = gpu(values)?;
-    let values = map::cuda::cast(&storage::dense(values)?, DType::F32)?;
+    let values = cast(&storage::dense(values)?, DType::F32)?;
     let bytes = (channels * height * width).div_ceil(8);
     let bits = empty(device, DType::U8, (batch, bytes))?;
     let flags = Tensor::zeros(batch, DType::F32, &Device::Cuda(device.clone()))?;
@@ -38,15 +40,13 @@ pub(super) fn push(
     let device = gpu(images)?;
     let (_, channels, height, width) = images.dims4()?;
     let (count, h, w) = maps.dims3()?;
-    let images = row_major(images)?;
+    let images = cast(&row_major(images)?, DType::F32)?;
+    let signs = signs.contiguous()?;
     let maps = to_device(device, host(maps)?, (count, h, w))?;
     let steps = to_device(device, epsilon.to_vec(), channels)?;
     let which = to_device(device, rows.to_vec(), count)?;
     let ranges = empty(device, DType::F32, (count, 2))?;
     let pushed = empty(device, DType::F32, (count, channels, height, width))?;
-    if count == 0 {
-        return Ok(pushed);
-    }
     let sizes = [h, w, height, width].map(|size| Arg::Int(size as u32));
     let kernel = Kernel { source: Source::PERTURB, name: "range".to_owned() };
     let grid = Grid { blocks: (count as u32, 1, 1), threads: (THREADS, 1, 1) };
@@ -54,7 +54,7 @@ pub(super) fn push(
     // SAFETY: a block, and two numbers, for each map of that size.
     unsafe { launch(device, &kernel, grid, &args)? };
     let args =
-        [at(&images)?, at(&which)?, at(signs)?, at(&maps)?, at(&ranges)?, at(&steps)?];
+        [at(&images)?, at(&which)?, at(&signs)?, at(&maps)?, at(&ranges)?, at(&steps)?];
     let bytes = (channels * height * width).div_ceil(8);
     let more = [channels, bytes].map(|size| Arg::Int(size as u32));
     let pixels = pushed.narrow(1, 0, 1)?;
@@ -70,10 +70,13 @@ pub(super) fn pgd_step(
     epsilon: f32,
 ) -> Result<Tensor> {
     let (_, channels, height, width) = images.dims4()?;
-    let (images, perturbed) = (row_major(images)?, row_major(perturbed)?);
+    let images = cast(&row_major(images)?, DType::F32)?;
+    let perturbed = cast(&row_major(perturbed)?, DType::F32)?;
+    let signs = signs.contiguous()?;
     let next = empty(gpu(&images)?, DType::F32, images.shape())?;
     let length = channels * height * width;
-    let args = [at(&images)?, at(&perturbed)?, at(signs)?, at(&next)?, Arg::Float(epsilon)];
+    let args =
+        [at(&images)?, at(&perturbed)?, at(&signs)?, at(&next)?, Arg::Float(epsilon)];
     let sizes = [length.into(), length.div_ceil(8).into()];
     // SAFETY: three batches of images of one shape, and a bit for each of their values.
     unsafe { each("pgd_step", &next, &[&args, &sizes])? };

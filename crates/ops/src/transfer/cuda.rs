@@ -16,7 +16,6 @@ use candle_core::{
     },
     op::BackpropOp,
 };
-
 use rayon::prelude::*;
 
 use crate::{
