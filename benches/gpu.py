@@ -183,9 +183,9 @@ class Bench:
         took = []
         for count in counts:
             pack(data, count, size, predicted[:count])
-            audit = ["audit", *rest, "--epsilon", 0.01, "--output", made / "audit.parquet"]
+            audit = [self.args.bin / "audit", *rest, "--epsilon", 0.01, "--output", made / "audit.parquet"]
             # the first time the pack may still be on its way to the disk
-            took.append(min(run(self.args.bin / audit[0], *audit[1:])[0] for _ in range(2)))
+            took.append(min(run(*audit)[0] for _ in range(2)))
         seconds = (took[1] - took[0]) / (counts[1] - counts[0])
         self.tell("audit", arch, size, "consonance", precision, [seconds], 1)
         for who, work in {"packages": "audit", "by hand": "audit-on-gpu"}.items():

@@ -136,56 +136,51 @@ pub fn compose_batch(
     maps: &Tensor,
     epsilon: [f32; 3],
 ) -> Result<Tensor> {
-    let (batch, ..) = x.dims4()?;
-    let (count, h, w) = maps.dims3()?;
-    let directed = match directions {
-        Directions::Signs(signs) => signs.dim(0)?,
-        Directions::Delta(delta) => delta.len(),
-        Directions::Masking(_) => rows.len(),
-    };
-    let found = [count, directed];
-    if found != [rows.len(); 2]
-        || rows.iter().any(|&row| row as usize >= batch)
-        || h * w == 0
-    {
-        let (rows, x, maps) = (rows.len(), x.shape(), maps.shape());
-        let said = format!(
-            "{rows} rows of {x:?} do not fit {directed} directions and maps {maps:?}"
-        );
-        return Err(candle_core::Error::Msg(said).into());
-    }
     match directions {
         Directions::Signs(signs) => Ok(perturb::push(x, rows, signs, maps, &epsilon)?),
         Directions::Delta(delta) => {
-            compose_each(x, rows, |i| Direction::Delta(delta[i]), maps, epsilon)
+            let each: Vec<_> = delta.iter().map(|delta| Direction::Delta(delta)).collect();
+            compose_each(x, rows, &each, maps, epsilon)
         }
         Directions::Masking(masking) => {
-            compose_each(x, rows, |_| Direction::Masking(*masking), maps, epsilon)
+            let each = vec![Direction::Masking(*masking); rows.len()];
+            compose_each(x, rows, &each, maps, epsilon)
         }
     }
 }
 
 /// [`compose_batch`] of directions that the processor has.
-fn compose_each<'a>(
+fn compose_each(
     x: &Tensor,
     rows: &[u32],
-    direction: impl Fn(usize) -> Direction<'a> + Sync,
+    directions: &[Direction<'_>],
     maps: &Tensor,
     epsilon: [f32; 3],
 ) -> Result<Tensor> {
-    let (_, channels, height, width) = x.dims4()?;
-    let (_, h, w) = maps.dims3()?;
+    let (batch, channels, height, width) = x.dims4()?;
+    let (count, h, w) = maps.dims3()?;
+    let is_there = |&row: &u32| (row as usize) < batch;
+    if [directions.len(), count] != [rows.len(); 2]
+        || !rows.iter().all(is_there)
+        || h * w == 0
+    {
+        let (rows, x) = (rows.len(), x.shape());
+        let (directions, maps) = (directions.len(), maps.shape());
+        let said = format!(
+            "{rows} rows of {x:?} do not fit {directions} directions and maps {maps:?}"
+        );
+        return Err(candle_core::Error::Msg(said).into());
+    }
     let length = channels * height * width;
     let (pixels, maps) = (ops::host(x)?, ops::host(maps)?);
     let shape = (rows.len(), channels, height, width);
     let perturbed = ops::upload(shape, x.device(), |perturbed| {
         (perturbed.par_chunks_exact_mut(length).zip(rows))
-            .zip(maps.par_chunks_exact(h * w))
-            .enumerate()
-            .for_each(|(i, ((out, &row), map))| {
+            .zip(directions.par_iter().zip(maps.par_chunks_exact(h * w)))
+            .for_each(|((out, &row), (&direction, map))| {
                 let x = &pixels[row as usize * length..][..length];
                 let map = resize::full_size(map, (h, w), (height, width));
-                compose(x, direction(i), &map, epsilon, out);
+                compose(x, direction, &map, epsilon, out);
             });
     })?;
     Ok(perturbed.tensor()?)

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The sign does not depend on ε or on the explanation g: it is found once a network, and
-//! an x̂ is composed wherever one is needed. [`Masking`] takes the attack's place in ablations. Whoever has the logits of a batch already, and
-//! a way back from them, finds the signs by [`logit_gradient()`] and [`signs`] instead.
+//! an x̂ is composed wherever one is needed. [`Masking`] takes the attack's place in ablations.
+//! Whoever has the logits of a batch already, and a way back from them, finds the signs by
+//! [`logit_gradient()`] and [`signs`] instead.
 
 mod compose;
 mod error;

@@ -107,8 +107,8 @@ pub fn push(
 ) -> Result<Tensor> {
     let (batch, channels, height, width) = images.dims4()?;
     let (count, h, w) = maps.dims3()?;
-    expect_signs(signs, rows.len(), channels * height * width)?;
     let length = channels * height * width;
+    expect_signs(signs, rows.len(), length)?;
     if count != rows.len() || epsilon.len() != channels || count * h * w * length == 0 {
         let (images, maps, steps) = (images.shape(), maps.shape(), epsilon.len());
         bail!(
