@@ -71,11 +71,10 @@ pub fn compose(
     match direction {
         Direction::Signs(signs) => {
             assert_eq!(signs.len(), x.len().div_ceil(8), "not a sign for each pixel");
-            perturb::push_one(x, |i| bits::sign(signs, i), map, &epsilon, out);
+            perturb::push_one(x, &bits::unpack_signs(signs, x.len()), map, &epsilon, out);
         }
         Direction::Delta(delta) => {
-            assert_eq!(delta.len(), x.len(), "not a direction for each pixel");
-            perturb::push_one(x, |i| delta[i], map, &epsilon, out);
+            perturb::push_one(x, delta, map, &epsilon, out);
         }
         Direction::Masking(masking) => {
             for (x, out) in x.chunks_exact(pixels).zip(out.chunks_exact_mut(pixels)) {

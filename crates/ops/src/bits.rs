@@ -1,5 +1,7 @@
 //! Signs packed into bits, as the `signs` tensor of a perturbation file.
 
+use core::array;
+
 /// Packs the signs of `values`, least significant bit first: 1 for +1, 0 for −1.
 ///
 /// `sign(0) = +1`, as the paper says under its Eq. (1), and so has −0; NaN has no sign and
@@ -21,21 +23,26 @@ pub fn pack_signs(values: &[f32]) -> Vec<u8> {
     values.chunks(8).map(pack).collect()
 }
 
-/// The sign at place `i` of packed signs, +1 or −1.
+/// The first `count` of packed signs, +1 or −1 each.
 ///
 /// # Panics
 ///
-/// If `i` lies beyond the last byte.
+/// If there are not so many bytes.
 ///
 /// # Examples
 ///
 /// ```
-/// assert_eq!(ops::bits::sign(&[0b1101], 0), 1.0);
-/// assert_eq!(ops::bits::sign(&[0b1101], 1), -1.0);
+/// assert_eq!(ops::bits::unpack_signs(&[0b1101], 3), [1.0, -1.0, 1.0]);
 /// ```
-#[inline]
-pub fn sign(bits: &[u8], i: usize) -> f32 {
-    if bits[i / 8] >> (i % 8) & 1 == 1 { 1.0 } else { -1.0 }
+pub fn unpack_signs(bits: &[u8], count: usize) -> Vec<f32> {
+    let bits = &bits[..count.div_ceil(8)];
+    let sign = |byte: u8, i: usize| if byte >> i & 1 == 1 { 1.0 } else { -1.0 };
+    let mut signs: Vec<f32> = bits
+        .iter()
+        .flat_map(|&byte| array::from_fn::<_, 8, _>(|i| sign(byte, i)))
+        .collect();
+    signs.truncate(count);
+    signs
 }
 
 #[cfg(test)]
@@ -47,9 +54,8 @@ mod tests {
         let values = [1.0, -1.0, -0.0, 0.0, -1e-30, 1e30, -3.0, -4.0, 5.0, -6.0, 7.0];
         let bits = pack_signs(&values);
         assert_eq!(bits, [0b0010_1101, 0b101]);
-        for (i, v) in values.iter().enumerate() {
-            assert_eq!(sign(&bits, i), if *v < 0.0 { -1.0 } else { 1.0 }, "{i}");
-        }
+        let signs = values.map(|v| if v < 0.0 { -1.0 } else { 1.0 });
+        assert_eq!(unpack_signs(&bits, values.len()), signs);
     }
 
     #[test]

@@ -7,9 +7,6 @@ mod cuda;
 
 use core::ops::Range;
 
-use candle_core::{Result, Tensor, bail};
-use rayon::prelude::*;
-
 use crate::{
     Node,
     combine::{TAKEN, TAKING, combine},
@@ -17,8 +14,9 @@ use crate::{
     map,
     node::{Operator, Way},
     shared::filled,
-    storage,
+    storage, threads,
 };
+use candle_core::{Result, Tensor, bail};
 
 /// `y = x w^T + b`, as `torch.nn.functional.linear`.
 ///
@@ -105,7 +103,7 @@ impl Sizes {
         // SAFETY: each task writes its outputs of every row.
         unsafe {
             filled(rows * outputs, |y| {
-                (0..tasks).into_par_iter().for_each(|task| {
+                threads::each(tasks, |task| {
                     let first = task * OUTPUTS;
                     let count = (outputs - first).min(OUTPUTS);
                     let w = &w[first * inputs..][..count * inputs];
@@ -152,7 +150,7 @@ impl Sizes {
         // SAFETY: each task writes its columns of every row.
         unsafe {
             filled(rows * inputs, |dx| {
-                (0..inputs.div_ceil(COLUMNS)).into_par_iter().for_each(|task| {
+                threads::each(inputs.div_ceil(COLUMNS), |task| {
                     let first = task * COLUMNS;
                     let columns = first..(first + COLUMNS).min(inputs);
                     let sums = self.combined(dy, w, columns.clone());

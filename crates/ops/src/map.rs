@@ -10,7 +10,10 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use crate::simd::{Loop, vectorized};
+use crate::{
+    shared::chunks_mut,
+    simd::{Loop, vectorized},
+};
 
 /// Values per piece of work: large against the cost of a task, small against a cache.
 const GRAIN: usize = 1 << 14;
@@ -51,7 +54,7 @@ pub(crate) fn per_channel<const N: usize, const M: usize>(
     let period = (repeated * channels).max(1);
     let size = (GRAIN / period).max(1) * period;
     let mut values = Box::new_uninit_slice(len);
-    values.par_chunks_mut(size).enumerate().for_each(|(i, out)| {
+    chunks_mut(&mut values, size, |i, out| {
         let arrays = arrays.map(|array| &array[i * size..][..out.len()]);
         let parameters = parameters.each_ref().map(Vec::as_slice);
         vectorized(Each { out, arrays, parameters, period, f });

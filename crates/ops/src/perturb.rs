@@ -57,7 +57,12 @@ pub fn signs(values: &Tensor) -> Result<Signs> {
     }
     let (bits, finite): (Vec<_>, Vec<_>) = host(values)?
         .par_chunks_exact(length)
-        .map(|image| (bits::pack_signs(image), image.iter().all(|value| value.is_finite())))
+        .map(|image| {
+            // all of them, which takes less time than to stop at the first
+            let finite =
+                image.iter().fold(true, |finite, value| finite & value.is_finite());
+            (bits::pack_signs(image), finite)
+        })
         .unzip();
     let bits = Tensor::from_vec(bits.concat(), (batch, length.div_ceil(8)), &Device::Cpu)?;
     Ok(Signs { bits, finite })
@@ -133,17 +138,17 @@ pub fn push(
         .for_each(|((pushed, &row), (map, signs))| {
             let map = resize::full_size(map, (h, w), (height, width));
             let x = &x[row as usize * length..][..length];
-            push_one(x, |i| bits::sign(signs, i), &map, epsilon, pushed);
+            push_one(x, &bits::unpack_signs(signs, length), &map, epsilon, pushed);
         });
     tensor_row_major(pushed, (rows.len(), channels, height, width))
 }
 
-/// [`push`] of an image in any `direction`, a number in \[−1, 1\] for each of its values, with a
-/// map of its size.
+/// [`push`] of an image in any `direction`, with a map of its size.
 ///
 /// # Shapes
 ///
 /// - `x`, `pushed`: `[C, H, W]`
+/// - `direction`: `[C, H, W]`, in \[−1, 1\]
 /// - `map`: `[H, W]`
 /// - `epsilon`: C
 ///
@@ -155,23 +160,26 @@ pub fn push(
 ///
 /// ```
 /// let mut pushed = [0.0; 2];
-/// ops::perturb::push_one(&[0.5, 0.75], |_| 1.0, &[0.0, 0.5], &[0.25], &mut pushed);
+/// ops::perturb::push_one(&[0.5, 0.75], &[1.0, 1.0], &[0.0, 0.5], &[0.25], &mut pushed);
 /// assert_eq!(pushed, [0.75, 0.875]);
 /// ```
 pub fn push_one(
     x: &[f32],
-    direction: impl Fn(usize) -> f32,
+    direction: &[f32],
     map: &[f32],
     epsilon: &[f32],
     pushed: &mut [f32],
 ) {
     assert_eq!(x.len(), epsilon.len() * map.len(), "an image is not of its map's size");
+    assert_eq!(direction.len(), x.len(), "not a direction for each pixel");
     assert_eq!(pushed.len(), x.len(), "the result is not of the image's size");
-    for (channel, epsilon) in epsilon.iter().enumerate() {
-        for (pixel, &g) in map.iter().enumerate() {
-            let i = channel * map.len() + pixel;
+    let pixels = map.len().max(1);
+    let channels = x.chunks_exact(pixels).zip(direction.chunks_exact(pixels)).zip(epsilon);
+    for (((x, direction), epsilon), pushed) in channels.zip(pushed.chunks_exact_mut(pixels))
+    {
+        for (((x, s), g), pushed) in x.iter().zip(direction).zip(map).zip(pushed) {
             // in Captum's order, so that the two round alike
-            pushed[i] = (x[i] + epsilon * (1.0 - g) * direction(i)).clamp(0.0, 1.0);
+            *pushed = (x + epsilon * (1.0 - g) * s).clamp(0.0, 1.0);
         }
     }
 }
@@ -229,9 +237,10 @@ pub fn pgd_step(
     (pixels.par_chunks_exact_mut(length.max(1)).zip(x.par_chunks_exact(length.max(1))))
         .zip(signs.par_chunks_exact(length.div_ceil(8).max(1)))
         .for_each(|((pixels, x), signs)| {
-            for (i, (pixel, &x)) in pixels.iter_mut().zip(x).enumerate() {
+            let signs = bits::unpack_signs(signs, length);
+            for ((pixel, &x), sign) in pixels.iter_mut().zip(x).zip(signs) {
                 let (low, high) = ((x - epsilon).max(0.0), (x + epsilon).min(1.0));
-                *pixel = (*pixel + step * bits::sign(signs, i)).clamp(low, high);
+                *pixel = (*pixel + step * sign).clamp(low, high);
             }
         });
     tensor_row_major(pixels, images.shape())

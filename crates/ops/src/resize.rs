@@ -34,14 +34,15 @@ pub fn bilinear(values: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec
         return values.to_vec();
     }
     let columns: Vec<Point> = points(from.1, to.1).collect();
+    // rows as wide as the result's, of which each of the result's rows mixes two
+    let wide: Vec<f32> = (values.chunks_exact(from.1.max(1)))
+        .flat_map(|row| columns.iter().map(|c| mix(row[c.below], row[c.above], c.weight)))
+        .collect();
     let mut resized = Vec::with_capacity(to.0 * to.1);
     for row in points(from.0, to.0) {
-        let first = &values[row.below * from.1..][..from.1];
-        let second = &values[row.above * from.1..][..from.1];
-        resized.extend(columns.iter().map(|column| {
-            let along = |x: &[f32]| mix(x[column.below], x[column.above], column.weight);
-            mix(along(first), along(second), row.weight)
-        }));
+        let below = &wide[row.below * to.1..][..to.1];
+        let above = &wide[row.above * to.1..][..to.1];
+        resized.extend(below.iter().zip(above).map(|(&a, &b)| mix(a, b, row.weight)));
     }
     resized
 }

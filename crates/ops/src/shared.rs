@@ -2,7 +2,13 @@
 
 #![expect(unsafe_code, reason = "threads write disjoint elements of one allocation")]
 
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    slice,
+    sync::atomic::{AtomicPtr, Ordering::Relaxed},
+};
+
+use crate::threads;
 
 /// Pointer to the first element of an allocation that outlives `'a`.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +34,25 @@ impl Shared<'_> {
         // SAFETY: as the caller promises.
         unsafe { self.0.add(index) }
     }
+}
+
+/// Hands the pieces of `values`, each of `size` but the last, to `write` on all threads.
+pub(crate) fn chunks_mut<T: Send>(
+    values: &mut [T],
+    size: usize,
+    write: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let (len, size) = (values.len(), size.max(1));
+    let first = AtomicPtr::new(values.as_mut_ptr());
+    threads::each(len.div_ceil(size), |i| {
+        let start = i * size;
+        // SAFETY: each piece is inside of the values, and nobody else has it.
+        let piece = unsafe {
+            let first = first.load(Relaxed).add(start);
+            slice::from_raw_parts_mut(first, size.min(len - start))
+        };
+        write(i, piece);
+    });
 }
 
 /// A vector of `len` elements that `fill` writes, without writing zeros first.

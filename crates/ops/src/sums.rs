@@ -5,9 +5,10 @@
     reason = "code that is not inlined does not see the instruction set that was chosen"
 )]
 
-use rayon::prelude::*;
-
-use crate::simd::{Loop, vectorized};
+use crate::{
+    shared::chunks_mut,
+    simd::{Loop, vectorized},
+};
 
 /// Channels whose sums are kept side by side, in vector registers. The more, the longer are the
 /// stretches of memory that are read at a time.
@@ -40,7 +41,7 @@ pub(crate) fn per_channel<const N: usize, const M: usize>(
     // a function of the number of channels alone, and so is the order of the sums
     let size = PIXELS.max(VALUES / channels) * channels;
     let mut blocks = vec![0f64; len.div_ceil(size) * 2 * channels];
-    blocks.par_chunks_mut(2 * channels).enumerate().for_each(|(i, sums)| {
+    chunks_mut(&mut blocks, 2 * channels, |i, sums| {
         let (first, second) = sums.split_at_mut(channels);
         let arrays = arrays.map(|array| &array[i * size..len.min((i + 1) * size)]);
         vectorized(Block { first, second, arrays, parameters, f });

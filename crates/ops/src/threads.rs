@@ -1,8 +1,12 @@
 //! Where operators are called from.
 
-use core::sync::atomic::{
-    AtomicBool,
-    Ordering::{Acquire, Relaxed, Release},
+use core::{
+    iter,
+    ops::Range,
+    sync::atomic::{
+        AtomicBool, AtomicUsize,
+        Ordering::{Acquire, Relaxed, Release},
+    },
 };
 use std::{
     sync::{Condvar, Mutex, PoisonError},
@@ -51,8 +55,42 @@ pub fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     })
 }
 
+/// Does `task` of every number below `count`, on all threads.
+///
+/// Each thread has a stretch of neighbours to begin with, and whoever is done takes what others
+/// have not begun: no thread waits for longer than a task takes.
+pub(crate) fn each(count: usize, task: impl Fn(usize) + Sync) {
+    let threads = rayon::current_num_threads().min(count);
+    if threads <= 1 {
+        return (0..count).for_each(task);
+    }
+    let bound = |stretch: usize| stretch * count / threads;
+    let next: Vec<AtomicUsize> = (0..threads).map(|i| AtomicUsize::new(bound(i))).collect();
+    spread(0..threads, &|first| {
+        for stretch in (first..threads).chain(0..first) {
+            let end = bound(stretch + 1);
+            let numbers = iter::repeat_with(|| next[stretch].fetch_add(1, Relaxed));
+            numbers.take_while(|&number| number < end).for_each(&task);
+        }
+    });
+}
+
+/// Does all these at once, as far as there are threads.
+fn spread(these: Range<usize>, work: &(impl Fn(usize) + Sync)) {
+    let Range { start, end } = these;
+    if these.len() <= 1 {
+        return these.for_each(work);
+    }
+    let middle = usize::midpoint(start, end);
+    rayon::join(|| spread(start..middle, work), || spread(middle..end, work));
+}
+
 /// How long is waited for threads to wake, at most: one that does other work may come much later.
 const PATIENCE: Duration = Duration::from_millis(2);
+
+/// How often a thread looks for work before it lets others have the processor: most of it comes
+/// sooner than a system call returns.
+const LOOKS: u32 = 64;
 
 /// The threads that stay awake.
 #[derive(Debug, Default)]
@@ -76,8 +114,13 @@ impl Vigil {
         }
         *self.awake.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.woken.notify_one();
+        let mut looked = 0;
         while !self.done.load(Acquire) {
-            if rayon::yield_now() != Some(rayon::Yield::Executed) {
+            if rayon::yield_now() == Some(rayon::Yield::Executed) {
+                looked = 0;
+            } else if looked < LOOKS {
+                looked += 1;
+            } else {
                 thread::yield_now();
             }
         }
@@ -115,6 +158,25 @@ mod tests {
         vigil.begin(1);
         vigil.keep();
         assert_eq!(vigil.awake.into_inner().ok(), Some(0));
+    }
+
+    #[test]
+    fn each_number_comes_once_whoever_takes_it() {
+        for (threads, count) in [(1, 3), (2, 0), (2, 1), (3, 100), (4, 3)] {
+            let pool =
+                rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let times: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+            pool.install(|| {
+                each(count, |i| {
+                    // another loop inside: its tasks are not those of the outer one
+                    each(2, |_| _ = times[i].fetch_add(1, Relaxed));
+                });
+            });
+            assert!(
+                times.iter().all(|times| times.load(Relaxed) == 2),
+                "{threads} {count}"
+            );
+        }
     }
 
     fn sum() -> u64 {

@@ -5,16 +5,18 @@
 
 #![expect(unsafe_code, reason = "the results are written once, by several threads")]
 
-use rayon::prelude::*;
-
 use super::{
-    depthwise_kernel::{Group, Products, add_products, convolve},
+    depthwise_kernel::{Group, convolve},
+    depthwise_products::{Products, add_products},
     epilogue::Epilogue,
     geometry::Geometry,
     lattice::{Lattice, Position},
 };
-use crate::shared::{Shared, filled};
-use crate::turn::Matrix;
+use crate::{
+    shared::{Shared, chunks_mut, filled},
+    threads,
+    turn::Matrix,
+};
 
 /// Values that a task writes, about.
 const TASK: usize = 1 << 14;
@@ -67,20 +69,17 @@ pub(super) fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec
     let rows = lattice.batch * lattice.grid.0;
     // a function of the shape alone, and so is the order of the sums
     let task = SUMMED.div_ceil(lattice.grid.1 * channels);
-    let parts: Vec<Vec<f64>> = (0..rows.div_ceil(task))
-        .into_par_iter()
-        .map(|i| {
-            let rows = i * task..((i + 1) * task).min(rows);
-            add_products(&Products { lattice, x, dy, channels, rows })
-        })
-        .collect();
-    let sum = |tap: usize, c: usize| -> f64 {
-        parts.iter().map(|part| part[tap * channels + c]).sum()
-    };
-    (0..channels)
-        .flat_map(|c| (0..taps).map(move |tap| (tap, c)))
-        .map(|(tap, c)| sum(tap, c) as f32)
-        .collect()
+    let mut parts: Vec<Vec<f64>> = vec![Vec::new(); rows.div_ceil(task)];
+    chunks_mut(&mut parts, 1, |i, part| {
+        let rows = i * task..((i + 1) * task).min(rows);
+        part[0] = add_products(&Products { lattice, x, dy, channels, rows });
+    });
+    let mut sums = vec![0f64; taps * channels];
+    for part in parts {
+        sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    }
+    let of_channel = |c| sums[c..].iter().step_by(channels).map(|&sum| sum as f32);
+    (0..channels).flat_map(of_channel).collect()
 }
 
 /// The weights of all channels, element by element of the kernel.
@@ -113,13 +112,14 @@ impl Rows<'_> {
     unsafe fn write(&self, out: Shared<'_>) {
         let (rows, columns) = self.lattice.grid;
         let least = TASK.div_ceil(columns * self.channels());
-        (0..self.lattice.batch * rows).into_par_iter().with_min_len(least).for_each(
-            |row| {
+        let all = self.lattice.batch * rows;
+        threads::each(all.div_ceil(least), |task| {
+            for row in task * least..((task + 1) * least).min(all) {
                 let position = Position { image: row / rows, row: row % rows, column: 0 };
                 // SAFETY: as the caller promises.
                 unsafe { self.row(position, out) };
-            },
-        );
+            }
+        });
     }
 
     unsafe fn row(&self, start: Position, out: Shared<'_>) {

@@ -32,6 +32,15 @@ impl Epilogue<'_> {
     pub(super) const NONE: Self =
         Self { scale: None, shift: None, added: None, bounds: Bounds::NONE, clipped: None };
 
+    /// Whether the sums are left as they are.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.scale.is_none()
+            && self.shift.is_none()
+            && self.added.is_none()
+            && self.bounds == Bounds::NONE
+            && self.clipped.is_none()
+    }
+
     /// The same, with its arrays checked to be those of a result of `len`: what is written
     /// inside of the result can then be read inside of them.
     pub(super) fn of_result(self, len: usize) -> Self {

@@ -10,7 +10,7 @@ use pulp::{Simd, WithSimd};
 
 use super::{
     epilogue::Epilogue,
-    vectors::{load, load_some, store_some},
+    vectors::{load, load_some, store, store_some},
 };
 use crate::simd::dispatch;
 
@@ -109,31 +109,6 @@ pub(super) unsafe fn multiply(product: Product<'_>) {
     dispatch(Multiply(product));
 }
 
-/// Values that are copied together.
-const QUARTER: usize = 4;
-
-/// Lays values that lie pixel by pixel as [`Rows::Turned`]: blocks of `rows` neighbouring
-/// channels, `[block][position][channel]`, of `count` positions that are `pitch` values apart
-/// and have `channels` each.
-pub(super) fn pack(
-    values: &[f32],
-    (pitch, channels, count): (usize, usize, usize),
-    rows: usize,
-    out: &mut [f32],
-) {
-    for (i, out) in out.chunks_mut(rows * count).take(channels.div_ceil(rows)).enumerate() {
-        let some = (channels - i * rows).min(rows);
-        let from = values[i * rows..].chunks(pitch).take(count);
-        for (out, from) in out.chunks_exact_mut(rows).zip(from) {
-            // of a known size: not one call of a function for a few values
-            let (out, last) = out[..some].as_chunks_mut::<QUARTER>();
-            let (from, rest) = from[..some].as_chunks::<QUARTER>();
-            out.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        }
-    }
-}
-
 struct Multiply<'a>(Product<'a>);
 
 impl WithSimd for Multiply<'_> {
@@ -203,6 +178,21 @@ unsafe fn multiply_block<S: Simd, const ROWS: usize, const COLUMNS: usize>(
             at.add(simd, &mut sums, pitch, step);
         }
     }
+    let whole = product.columns == COLUMNS * S::F32_LANES;
+    if whole
+        && !product.adds
+        && product.epilogue.is_none()
+        && let Ok(places) = <&[usize; ROWS]>::try_from(product.places)
+    {
+        // out of the registers: all that is indexed by is known now
+        for (sums, place) in sums.iter().zip(places) {
+            for (v, sum) in sums.iter().enumerate() {
+                // SAFETY: as the caller promises.
+                unsafe { store::<S>(product.out.add(place + v * S::F32_LANES), *sum) };
+            }
+        }
+        return;
+    }
     // a copy, which may be indexed by what is not known now: `sums` stays in registers
     let mut results = [[zero; COLUMNS]; ROWS];
     for (results, sums) in results.iter_mut().zip(&sums) {
@@ -212,7 +202,7 @@ unsafe fn multiply_block<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     }
     // SAFETY: as the caller promises.
     unsafe {
-        if product.columns == COLUMNS * S::F32_LANES {
+        if whole {
             // of a known size: no other code between the vectors
             write(simd, &results, product, COLUMNS * S::F32_LANES);
         } else {

@@ -10,6 +10,7 @@
 pub(crate) mod cuda;
 mod depthwise;
 mod depthwise_kernel;
+mod depthwise_products;
 mod epilogue;
 mod geometry;
 mod kernel;

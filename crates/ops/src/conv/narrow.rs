@@ -6,8 +6,6 @@
 
 #![expect(unsafe_code, reason = "the results are written once, by several threads")]
 
-use rayon::prelude::*;
-
 use super::{
     geometry::Geometry,
     kernel::{Block, PITCH, Product, Rows, multiply},
@@ -16,7 +14,10 @@ use super::{
     product::{POSITIONS, parts},
     scratch::Scratch,
 };
-use crate::shared::{Shared, filled};
+use crate::{
+    shared::{Shared, filled},
+    threads,
+};
 
 /// Pixels from a block to the next.
 const STEP: usize = 2;
@@ -51,7 +52,7 @@ pub(super) fn backward_data(
     let (positions, depth) = (together.positions(), together.taps.len() * outputs);
     let panel = Block::of_this_machine().columns;
     let fill = |out: Shared<'_>| {
-        (0..positions.div_ceil(POSITIONS)).into_par_iter().for_each(|task| {
+        threads::each(positions.div_ceil(POSITIONS), |task| {
             let blocks = task * POSITIONS..((task + 1) * POSITIONS).min(positions);
             let places: Vec<usize> = (0..blocks.len()).map(|i| i * COLUMNS).collect();
             let mut gathered = Scratch::new(POSITIONS * PITCH);

@@ -1,9 +1,8 @@
 //! Weights in the order in which products read them.
 
-use rayon::prelude::*;
-
 use super::{geometry::Geometry, kernel::Block, lattice::Lattice, scratch::Scratch};
 use crate::{
+    shared::chunks_mut,
     simd::{LINE, prefetch},
     turn::Matrix,
 };
@@ -83,7 +82,7 @@ impl Weights<'_> {
     pub(super) fn packed(&self, group: usize) -> Scratch {
         let size = self.depth() * Block::of_this_machine().columns;
         let mut packed = Scratch::new(self.panels() * size);
-        packed.par_chunks_mut(size.max(1)).enumerate().for_each(|(panel, out)| {
+        chunks_mut(&mut packed, size, |panel, out| {
             self.write(group, panel, out);
         });
         packed

@@ -4,8 +4,6 @@
 
 use core::ops::Range;
 
-use rayon::prelude::*;
-
 use super::{
     epilogue::Epilogue,
     geometry::Geometry,
@@ -15,7 +13,10 @@ use super::{
     patch::Patches,
     scratch::Scratch,
 };
-use crate::shared::{Shared, filled};
+use crate::{
+    shared::{Shared, chunks_mut, filled},
+    threads,
+};
 
 /// Positions of a block: their patches stay in the second-level cache.
 pub(super) const POSITIONS: usize = 96;
@@ -101,11 +102,11 @@ impl Sum<'_> {
         let pitch = depth.next_multiple_of(16) + 16;
         let rows = positions.next_multiple_of(Block::of_this_machine().rows);
         let mut gathered = Scratch::new(rows * pitch);
-        gathered.par_chunks_mut(pitch).enumerate().take(positions).for_each(|(i, row)| {
+        chunks_mut(&mut gathered[..positions * pitch], pitch, |i, row| {
             patches.gather(i..i + 1, 0..depth, row, pitch);
         });
         let width = Block::of_this_machine().columns;
-        (0..self.weights.panels()).into_par_iter().for_each(|panel| {
+        threads::each(self.weights.panels(), |panel| {
             let mut packed = Scratch::new(depth * width);
             self.weights.write(group, panel, &mut packed);
             for part in parts(depth) {
@@ -124,7 +125,7 @@ impl Sum<'_> {
         let depth = self.weights.depth();
         let panels = self.weights.panels();
         let packed = self.weights.packed(group);
-        (0..positions.div_ceil(POSITIONS)).into_par_iter().for_each(|i| {
+        threads::each(positions.div_ceil(POSITIONS), |i| {
             let positions = i * POSITIONS..((i + 1) * POSITIONS).min(positions);
             let places = self.places(positions.clone());
             // behind the last position there may be nothing
@@ -184,7 +185,7 @@ impl Sum<'_> {
         let written = self.weights.channels().1;
         let column = panel * width;
         let first = group * written + column;
-        let last = part.end == self.weights.depth();
+        let ends = part.end == self.weights.depth() && !self.epilogue.is_nothing();
         // SAFETY: as the caller promises.
         unsafe {
             multiply(Product {
@@ -197,7 +198,7 @@ impl Sum<'_> {
                 places,
                 columns: (written - column).min(width),
                 adds: part.start > 0,
-                epilogue: last.then_some((self.epilogue, first, first)),
+                epilogue: ends.then_some((self.epilogue, first, first)),
             });
         }
     }

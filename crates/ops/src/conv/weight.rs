@@ -4,17 +4,19 @@
 
 use core::ops::Range;
 
-use rayon::prelude::*;
-
 use super::{
     geometry::Geometry,
-    kernel::{Block, PITCH, Product, Rows, multiply, pack},
+    kernel::{Block, PITCH, Product, Rows, multiply},
     lattice::Lattice,
     patch::Patches,
     scratch::Scratch,
 };
-use crate::shared::{Shared, filled};
-use crate::{map, turn::Matrix};
+use crate::{
+    map,
+    shared::{Shared, filled},
+    threads,
+    turn::Matrix,
+};
 
 /// Positions that are summed at a time.
 const POSITIONS: usize = 128;
@@ -26,6 +28,8 @@ const ALIAS: usize = 512;
 /// Tasks from which on the positions are not shared among more, and the least that a task has.
 const TASKS: usize = 16;
 const SHARE: usize = 1024;
+/// Tasks of a thread, where it does not matter that some have one more.
+const MANY: usize = 8;
 
 /// `dw[o, c, k] = sum over images and positions of dy[o] * x[c]`, the latter under tap `k`.
 pub(super) fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
@@ -78,8 +82,14 @@ impl<'a> Sums<'a> {
         let width = depth.div_ceil(depth.div_ceil(COLUMNS)).next_multiple_of(block.columns);
         let parts = geometry.groups * depth.div_ceil(width);
         let shares = TASKS.div_ceil(parts).clamp(1, lattice.positions().div_ceil(SHARE));
-        // where these are few, each task has some of the outputs: that changes no sum
-        let pieces = (2 * rayon::current_num_threads()).div_ceil(parts * shares);
+        // where these are few, each task has some of the outputs, which changes no sum: as many
+        // tasks for each thread, or so many that one more does not matter
+        let threads = rayon::current_num_threads();
+        let is_even = |&pieces: &usize| {
+            let tasks = parts * shares * pieces;
+            tasks >= MANY * threads || tasks >= 2 * threads && tasks.is_multiple_of(threads)
+        };
+        let pieces = (1..=MANY * threads).find(is_even).expect("the last are many");
         let rows = geometry.outputs.div_ceil(pieces).next_multiple_of(block.rows);
         Self { geometry, lattice, x, dy, shares, width, rows }
     }
@@ -95,7 +105,7 @@ impl<'a> Sums<'a> {
         let (columns, pieces) = (depth.div_ceil(self.width), outputs.div_ceil(self.rows));
         let places: Vec<usize> = (0..self.rows).map(|output| output * depth).collect();
         let tasks = self.shares * groups * columns * pieces;
-        (0..tasks).into_par_iter().for_each(|task| {
+        threads::each(tasks, |task| {
             let (column, task) = (task % columns * self.width, task / columns);
             let (first, task) = (task % pieces * self.rows, task / pieces);
             let (part, group) = (task / groups, task % groups);
@@ -126,15 +136,16 @@ impl<'a> Sums<'a> {
         let patches = Patches::new(self.lattice, self.x, channels);
         let mut gathered = Scratch::new(POSITIONS * PITCH);
         let mut packed = Scratch::new(rows.len().next_multiple_of(block.rows) * POSITIONS);
-        // behind the last position there may be nothing: whole vectors of columns
+        let in_place = patches.in_place().filter(|_| !inputs.is_multiple_of(ALIAS));
         let whole = inputs.is_multiple_of(block.lanes);
-        let is_fast = !inputs.is_multiple_of(ALIAS);
-        let in_place = patches.in_place().filter(|_| whole && is_fast);
         let mut start = positions.start;
         loop {
             let end = (start + POSITIONS).min(positions.end);
             let count = end - start;
-            let (panels, panel_pitch) = if let Some(values) = in_place {
+            // whole vectors are read, and behind the last position there may be nothing
+            let inside =
+                |values: &&[f32]| whole || end * inputs + block.lanes <= values.len();
+            let (panels, panel_pitch) = if let Some(values) = in_place.filter(inside) {
                 (values[start * inputs + columns.start..].as_ptr(), inputs)
             } else {
                 patches.gather(start..end, columns.clone(), &mut gathered, PITCH);
@@ -164,6 +175,31 @@ impl<'a> Sums<'a> {
                 return;
             }
             start = end;
+        }
+    }
+}
+
+/// Values that are copied together.
+const QUARTER: usize = 4;
+
+/// Lays values that lie pixel by pixel as [`Rows::Turned`]: blocks of `rows` neighbouring
+/// channels, `[block][position][channel]`, of `count` positions that are `pitch` values apart
+/// and have `channels` each.
+pub(super) fn pack(
+    values: &[f32],
+    (pitch, channels, count): (usize, usize, usize),
+    rows: usize,
+    out: &mut [f32],
+) {
+    for (i, out) in out.chunks_mut(rows * count).take(channels.div_ceil(rows)).enumerate() {
+        let some = (channels - i * rows).min(rows);
+        let from = values[i * rows..].chunks(pitch).take(count);
+        for (out, from) in out.chunks_exact_mut(rows).zip(from) {
+            // of a known size: not one call of a function for a few values
+            let (out, last) = out[..some].as_chunks_mut::<QUARTER>();
+            let (from, rest) = from[..some].as_chunks::<QUARTER>();
+            out.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
         }
     }
 }

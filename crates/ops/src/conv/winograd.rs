@@ -14,8 +14,6 @@
 
 use core::ops::Range;
 
-use rayon::prelude::*;
-
 use super::{
     epilogue::Epilogue,
     geometry::{Axis, Geometry},
@@ -27,7 +25,10 @@ use super::{
     winograd_kernel::{FREQUENCIES, Gather, Spread, transform_inputs, transform_outputs},
     winograd_transform::{ELEMENTS, transform_weights},
 };
-use crate::shared::{Shared, filled};
+use crate::{
+    shared::{Shared, chunks_mut, filled},
+    threads,
+};
 
 /// Channels on either side, and pixels of a result, from which on the transforms pay.
 const CHANNELS: usize = 64;
@@ -82,7 +83,7 @@ fn convolve(x: &[f32], weights: Weights<'_>, epilogue: Epilogue<'_>) -> Vec<f32>
     let (weights, epilogue) = (transformed(weights), epilogue.of_result(len));
     let sum = Sum { tiles, x, weights, inputs, outputs, epilogue };
     let fill = |out: Shared<'_>| {
-        (0..count.div_ceil(each)).into_par_iter().for_each(|task| {
+        threads::each(count.div_ceil(each), |task| {
             let tiles = task * each..((task + 1) * each).min(count);
             // SAFETY: each tile has its own pixels of the result.
             unsafe { sum.write(tiles, out) };
@@ -96,7 +97,7 @@ fn convolve(x: &[f32], weights: Weights<'_>, epilogue: Epilogue<'_>) -> Vec<f32>
 fn transformed(weights: Weights<'_>) -> Scratch {
     let size = weights.channels().0 * Block::of_this_machine().columns;
     let mut out = Scratch::new(weights.panels() * FREQUENCIES * size);
-    out.par_chunks_mut(FREQUENCIES * size).enumerate().for_each(|(panel, out)| {
+    chunks_mut(&mut out, FREQUENCIES * size, |panel, out| {
         let mut packed = Scratch::new(ELEMENTS * size);
         weights.write(0, panel, &mut packed);
         transform_weights(&packed, out, size);

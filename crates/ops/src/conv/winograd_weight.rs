@@ -10,20 +10,23 @@
 
 use core::ops::Range;
 
-use rayon::prelude::*;
-
 use super::{
     geometry::Geometry,
-    kernel::{Block, Product, Rows, multiply, pack},
+    kernel::{Block, Product, Rows, multiply},
     lattice::Lattice,
     scratch::Scratch,
     vectors::LANES,
+    weight::pack,
     winograd::{self, Tiles, pitch},
     winograd_kernel::{FREQUENCIES, Spread, transform_gradients, transform_inputs},
     winograd_transform::{ELEMENTS, transform_weights_back},
 };
-use crate::shared::Shared;
-use crate::{map, turn::Matrix};
+use crate::{
+    map,
+    shared::{Shared, chunks_mut},
+    threads,
+    turn::Matrix,
+};
 
 /// Channels on either side from which on the transforms pay.
 const CHANNELS: usize = 128;
@@ -52,7 +55,7 @@ pub(super) fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec
     for start in (0..tiles.count()).step_by(most) {
         let some = start..(start + most).min(tiles.count());
         let transformed = Transformed::new(&tiles, some, geometry, x, dy);
-        sums.par_chunks_mut(outputs * inputs).enumerate().for_each(|(f, sums)| {
+        chunks_mut(&mut sums, outputs * inputs, |f, sums| {
             transformed.add(f, (outputs, inputs), start > 0, sums);
         });
     }
@@ -95,7 +98,7 @@ impl Transformed {
             Shared::new(transformed.x.as_mut_ptr()),
             Shared::new(transformed.dy.as_mut_ptr()),
         );
-        (0..count.div_ceil(TOGETHER)).into_par_iter().for_each(|task| {
+        threads::each(count.div_ceil(TOGETHER), |task| {
             let first = task * TOGETHER;
             let last = (first + TOGETHER).min(count);
             let tiles =

@@ -75,10 +75,8 @@ fn a_dense_direction_of_somebody_else_is_taken() {
     let dir = tempfile::tempdir().unwrap();
     prepare(dir.path(), &[]);
     let signs = explained(dir.path(), &ATTACKED);
-    let delta = (0..IMAGES as u32).flat_map(|sample| {
-        let signs = crate::setup::signs(sample);
-        (0..PIXELS).map(move |i| ops::bits::sign(&signs, i))
-    });
+    let delta = (0..IMAGES as u32)
+        .flat_map(|sample| ops::bits::unpack_signs(&crate::setup::signs(sample), PIXELS));
     Perturbations {
         directions: Directions::Delta(delta.collect()),
         sample: (0..IMAGES as u32).collect(),
