@@ -7,6 +7,8 @@ mod cuda;
 
 use core::ops::Range;
 
+use candle_core::{Result, Tensor, bail};
+
 use crate::{
     Node,
     combine::{TAKEN, TAKING, combine},
@@ -16,7 +18,6 @@ use crate::{
     shared::filled,
     storage, threads,
 };
-use candle_core::{Result, Tensor, bail};
 
 /// `y = x w^T + b`, as `torch.nn.functional.linear`.
 ///

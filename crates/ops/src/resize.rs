@@ -35,9 +35,10 @@ pub fn bilinear(values: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec
     }
     let columns: Vec<Point> = points(from.1, to.1).collect();
     // rows as wide as the result's, of which each of the result's rows mixes two
-    let wide: Vec<f32> = (values.chunks_exact(from.1.max(1)))
-        .flat_map(|row| columns.iter().map(|c| mix(row[c.below], row[c.above], c.weight)))
-        .collect();
+    let mut wide = Vec::with_capacity(from.0 * to.1);
+    for row in values.chunks_exact(from.1.max(1)) {
+        wide.extend(columns.iter().map(|c| mix(row[c.below], row[c.above], c.weight)));
+    }
     let mut resized = Vec::with_capacity(to.0 * to.1);
     for row in points(from.0, to.0) {
         let below = &wide[row.below * to.1..][..to.1];

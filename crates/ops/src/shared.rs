@@ -2,26 +2,22 @@
 
 #![expect(unsafe_code, reason = "threads write disjoint elements of one allocation")]
 
-use core::{
-    marker::PhantomData,
-    slice,
-    sync::atomic::{AtomicPtr, Ordering::Relaxed},
-};
+use core::{marker::PhantomData, slice};
 
 use crate::threads;
 
 /// Pointer to the first element of an allocation that outlives `'a`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shared<'a>(*mut f32, PhantomData<&'a mut [f32]>);
+pub(crate) struct Shared<'a, T = f32>(*mut T, PhantomData<&'a mut [T]>);
 
 // SAFETY: it is an address; all accesses are unsafe and promise to be disjoint.
-unsafe impl Send for Shared<'_> {}
+unsafe impl<T: Send> Send for Shared<'_, T> {}
 // SAFETY: as above.
-unsafe impl Sync for Shared<'_> {}
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
 
-impl Shared<'_> {
+impl<T> Shared<'_, T> {
     /// The allocation that begins at `first`.
-    pub(crate) fn new(first: *mut f32) -> Self {
+    pub(crate) fn new(first: *mut T) -> Self {
         Self(first, PhantomData)
     }
 
@@ -30,7 +26,7 @@ impl Shared<'_> {
     /// # Safety
     ///
     /// It is inside the allocation.
-    pub(crate) unsafe fn pointer(self, index: usize) -> *mut f32 {
+    pub(crate) unsafe fn pointer(&self, index: usize) -> *mut T {
         // SAFETY: as the caller promises.
         unsafe { self.0.add(index) }
     }
@@ -43,13 +39,12 @@ pub(crate) fn chunks_mut<T: Send>(
     write: impl Fn(usize, &mut [T]) + Sync,
 ) {
     let (len, size) = (values.len(), size.max(1));
-    let first = AtomicPtr::new(values.as_mut_ptr());
+    let first = Shared::new(values.as_mut_ptr());
     threads::each(len.div_ceil(size), |i| {
         let start = i * size;
-        // SAFETY: each piece is inside of the values, and nobody else has it.
+        // SAFETY: each piece is inside of the values, and `each` gives its number to one task alone.
         let piece = unsafe {
-            let first = first.load(Relaxed).add(start);
-            slice::from_raw_parts_mut(first, size.min(len - start))
+            slice::from_raw_parts_mut(first.pointer(start), size.min(len - start))
         };
         write(i, piece);
     });
@@ -66,4 +61,21 @@ pub(crate) unsafe fn filled(len: usize, fill: impl FnOnce(Shared<'_>)) -> Vec<f3
     // SAFETY: the capacity is `len` and the caller promises that all were written.
     unsafe { values.set_len(len) };
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_piece_is_handed_out_with_its_number() {
+        for (len, size, pieces) in
+            [(7, 3, [0, 0, 0, 1, 1, 1, 2]), (7, 0, [0, 1, 2, 3, 4, 5, 6])]
+        {
+            let mut values = vec![usize::MAX; len];
+            chunks_mut(&mut values, size, |i, piece| piece.fill(i));
+            assert_eq!(values, pieces);
+        }
+        chunks_mut(&mut [0u8; 0], 3, |_, _| unreachable!("there is no piece"));
+    }
 }

@@ -1,4 +1,4 @@
-//! Where operators are called from.
+//! The threads that compute: where operators are called from, and loops on all of them.
 
 use core::{
     iter,
@@ -55,16 +55,17 @@ pub fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-/// Does `task` of every number below `count`, on all threads.
+/// Runs `task` for every number below `count`, on all threads; a single one where it is called.
 ///
-/// Each thread has a stretch of neighbours to begin with, and whoever is done takes what others
-/// have not begun: no thread waits for longer than a task takes.
+/// Each thread begins with a stretch of neighbouring numbers; one that is done takes what the
+/// others have not begun. At the end no thread waits longer than one task takes.
 pub(crate) fn each(count: usize, task: impl Fn(usize) + Sync) {
     let threads = rayon::current_num_threads().min(count);
     if threads <= 1 {
         return (0..count).for_each(task);
     }
     let bound = |stretch: usize| stretch * count / threads;
+    // relaxed, since `join` orders what the tasks write
     let next: Vec<AtomicUsize> = (0..threads).map(|i| AtomicUsize::new(bound(i))).collect();
     spread(0..threads, &|first| {
         for stretch in (first..threads).chain(0..first) {
@@ -197,6 +198,7 @@ mod tests {
             }
         });
         assert!(std::panic::catch_unwind(|| run(|| panic!("on purpose"))).is_err());
+        assert!(std::panic::catch_unwind(|| each(9, |i| assert_ne!(i, 4))).is_err());
         assert_eq!(run(sum), sum());
     }
 }

@@ -201,6 +201,15 @@ fn cases() -> Vec<Case> {
         Case::new([2, 3, 20, 21], [40, 7, 7], (2, 2), (3, 3)),
         Case::new([3, 4, 9, 1], [33, 3, 3], one, one),
         Case::new([1, 3, 1, 5], [4, 1, 3], (2, 1), (1, 1)),
+        // rows that are read where they lie: half of a second vector, and two parts of a patch
+        Case::new([3, 24, 9, 9], [16, 1, 1], one, (0, 0)),
+        Case::new([2, 300, 9, 9], [8, 1, 1], one, (0, 0)),
+        // depthwise, whole vectors of channels and a rest: several tasks, long rows, taps in threes
+        Case::new([2, 40, 31, 70], [40, 3, 3], one, one).grouped(40),
+        Case::new([1, 20, 13, 15], [20, 3, 3], (2, 2), (2, 2)).dilated((2, 2)).grouped(20),
+        Case::new([2, 20, 9, 9], [20, 1, 3], one, (0, 1)).grouped(20),
+        Case::new([2, 20, 9, 1], [20, 3, 1], one, (1, 0)).grouped(20),
+        Case::new([1, 5, 9, 11], [5, 3, 6], one, (1, 2)).grouped(5),
     ]
 }
 

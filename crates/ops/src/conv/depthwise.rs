@@ -111,10 +111,10 @@ impl Rows<'_> {
     /// `out` has room for the pixels of the lattice, and nobody else touches these.
     unsafe fn write(&self, out: Shared<'_>) {
         let (rows, columns) = self.lattice.grid;
-        let least = TASK.div_ceil(columns * self.channels());
+        let size = TASK.div_ceil(columns * self.channels());
         let all = self.lattice.batch * rows;
-        threads::each(all.div_ceil(least), |task| {
-            for row in task * least..((task + 1) * least).min(all) {
+        threads::each(all.div_ceil(size), |task| {
+            for row in task * size..((task + 1) * size).min(all) {
                 let position = Position { image: row / rows, row: row % rows, column: 0 };
                 // SAFETY: as the caller promises.
                 unsafe { self.row(position, out) };

@@ -34,11 +34,14 @@ pub(super) struct Group<'a> {
     pub(super) epilogue: Epilogue<'a>,
 }
 
+/// Taps of a kernel that is 3 wide, row by row.
+type Triples<'a> = Option<&'a [[(usize, usize); 3]]>;
+
 impl Group<'_> {
     /// The taps as rows of a kernel that is 3 wide, if each is a position's step from the one
     /// before.
     #[inline(always)]
-    fn triples(&self) -> Option<&[[(usize, usize); 3]]> {
+    fn triples(&self) -> Triples<'_> {
         let (triples, rest) = self.taps.as_chunks();
         let are_neighbours = |[a, b, c]: &[(usize, usize); 3]| {
             [a.0 + self.step, b.0 + self.step] == [b.0, c.0]
@@ -73,16 +76,17 @@ impl WithSimd for Convolve<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { group, out } = self;
+        let triples = group.triples();
         let mut done = 0;
         // SAFETY: `convolve` has checked the taps of all positions, and its caller promises
         // the room.
         unsafe {
             while done + SHARED <= group.count {
-                convolve_some::<S, SHARED>(simd, group, done, out);
+                convolve_some::<S, SHARED>(simd, (group, triples), done, out);
                 done += SHARED;
             }
             while done < group.count {
-                convolve_some::<S, 1>(simd, group, done, out);
+                convolve_some::<S, 1>(simd, (group, triples), done, out);
                 done += 1;
             }
         }
@@ -92,7 +96,7 @@ impl WithSimd for Convolve<'_> {
 #[inline(always)]
 unsafe fn convolve_some<S: Simd, const N: usize>(
     simd: S,
-    group: &Group<'_>,
+    (group, triples): (&Group<'_>, Triples<'_>),
     first: usize,
     out: *mut f32,
 ) {
@@ -101,10 +105,16 @@ unsafe fn convolve_some<S: Simd, const N: usize>(
     // SAFETY: as the caller promises, of channels that there are.
     unsafe {
         for channel in (0..whole).step_by(S::F32_LANES) {
-            convolve_vector::<S, N>(simd, group, (first, channel), S::F32_LANES, out);
+            convolve_vector::<S, N>(
+                simd,
+                (group, triples),
+                (first, channel),
+                S::F32_LANES,
+                out,
+            );
         }
         if rest > 0 {
-            convolve_vector::<S, N>(simd, group, (first, whole), rest, out);
+            convolve_vector::<S, N>(simd, (group, triples), (first, whole), rest, out);
         }
     }
 }
@@ -113,14 +123,14 @@ unsafe fn convolve_some<S: Simd, const N: usize>(
 #[inline(always)]
 unsafe fn convolve_vector<S: Simd, const N: usize>(
     simd: S,
-    group: &Group<'_>,
+    (group, triples): (&Group<'_>, Triples<'_>),
     (first, channel): (usize, usize),
     lanes: usize,
     out: *mut f32,
 ) {
     // SAFETY: as the caller promises.
     let sums: [S::f32s; N] = unsafe {
-        match group.triples() {
+        match triples {
             Some(triples) => sum_triples(simd, group, triples, (first, channel), lanes),
             None => sum_taps(simd, group, (first, channel), lanes),
         }
@@ -173,7 +183,8 @@ unsafe fn sum_triples<S: Simd, const N: usize>(
     let mut sums = [simd.splat_f32s(0.0); N];
     for &[(at, u), (_, v), (_, w)] in triples {
         let at = at + first * group.step + channel;
-        // SAFETY: `lanes` channels of the taps and of their weights.
+        // SAFETY: `x(i)`, `x(i + 1)` and `x(i + 2)` are what position `first + i` reads under the
+        // three taps, `lanes` channels each, and there are as many weights.
         unsafe {
             let weight =
                 |weight: usize| load_some(simd, weights.add(weight + channel), lanes);

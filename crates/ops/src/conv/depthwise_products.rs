@@ -18,7 +18,7 @@ use crate::simd::dispatch;
 
 /// Taps of the kernel that is common, 3 x 3, whose sums fit the registers.
 const COMMON: usize = 9;
-/// Positions that are summed in f32; all of these sums in f64.
+/// Positions that are summed in f32, up to whole rows; all of these sums in f64.
 const SHORT: usize = 64;
 
 /// Operands of [`add_products`].
@@ -67,7 +67,7 @@ fn add_rows<S: Simd, const TAPS: usize>(
     let &Products { lattice, channels, ref rows, .. } = products;
     let columns = lattice.grid.1;
     // what a tap outside of the image reads, on its way along a row
-    let zeros = vec![0f32; columns * (lattice.from.step.1 * channels).max(channels)];
+    let zeros = vec![0f32; columns * lattice.from.step.1 * channels];
     let mut stretches = Vec::new();
     let mut sums = vec![0f64; TAPS * channels];
     let short = SHORT.div_ceil(columns);

@@ -185,7 +185,8 @@ impl Sum<'_> {
         let written = self.weights.channels().1;
         let column = panel * width;
         let first = group * written + column;
-        let ends = part.end == self.weights.depth() && !self.epilogue.is_nothing();
+        let is_last = part.end == self.weights.depth();
+        let epilogue = (is_last && !self.epilogue.is_nothing()).then_some(self.epilogue);
         // SAFETY: as the caller promises.
         unsafe {
             multiply(Product {
@@ -198,7 +199,7 @@ impl Sum<'_> {
                 places,
                 columns: (written - column).min(width),
                 adds: part.start > 0,
-                epilogue: ends.then_some((self.epilogue, first, first)),
+                epilogue: epilogue.map(|epilogue| (epilogue, first, first)),
             });
         }
     }

@@ -28,7 +28,7 @@ const ALIAS: usize = 512;
 /// Tasks from which on the positions are not shared among more, and the least that a task has.
 const TASKS: usize = 16;
 const SHARE: usize = 1024;
-/// Tasks of a thread, where it does not matter that some have one more.
+/// So many tasks a thread that one more or less does not matter.
 const MANY: usize = 8;
 
 /// `dw[o, c, k] = sum over images and positions of dy[o] * x[c]`, the latter under tap `k`.
@@ -53,6 +53,11 @@ pub(super) fn backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec
         let sum = Matrix { values: &sum, pitch: inputs };
         sum.turn(elements, &places, dw);
     })
+}
+
+/// Whether all threads have about as much to do: at least two tasks each, and as many or many.
+fn is_even(tasks: usize, threads: usize) -> bool {
+    tasks >= MANY * threads || tasks >= 2 * threads && tasks.is_multiple_of(threads)
 }
 
 /// Sums `[share][group][output][value of a patch]`.
@@ -82,15 +87,11 @@ impl<'a> Sums<'a> {
         let width = depth.div_ceil(depth.div_ceil(COLUMNS)).next_multiple_of(block.columns);
         let parts = geometry.groups * depth.div_ceil(width);
         let shares = TASKS.div_ceil(parts).clamp(1, lattice.positions().div_ceil(SHARE));
-        // where these are few, each task has some of the outputs, which changes no sum: as many
-        // tasks for each thread, or so many that one more does not matter
+        // where these are few, each task has some of the outputs, which changes no sum
+        let blocks = geometry.outputs.div_ceil(block.rows);
         let threads = rayon::current_num_threads();
-        let is_even = |&pieces: &usize| {
-            let tasks = parts * shares * pieces;
-            tasks >= MANY * threads || tasks >= 2 * threads && tasks.is_multiple_of(threads)
-        };
-        let pieces = (1..=MANY * threads).find(is_even).expect("the last are many");
-        let rows = geometry.outputs.div_ceil(pieces).next_multiple_of(block.rows);
+        let even = |&each: &usize| is_even(parts * shares * blocks.div_ceil(each), threads);
+        let rows = (1..=blocks).rev().find(even).unwrap_or(1) * block.rows;
         Self { geometry, lattice, x, dy, shares, width, rows }
     }
 
@@ -137,14 +138,13 @@ impl<'a> Sums<'a> {
         let mut gathered = Scratch::new(POSITIONS * PITCH);
         let mut packed = Scratch::new(rows.len().next_multiple_of(block.rows) * POSITIONS);
         let in_place = patches.in_place().filter(|_| !inputs.is_multiple_of(ALIAS));
-        let whole = inputs.is_multiple_of(block.lanes);
+        let width = inputs.next_multiple_of(block.lanes);
         let mut start = positions.start;
         loop {
             let end = (start + POSITIONS).min(positions.end);
             let count = end - start;
             // whole vectors are read, and behind the last position there may be nothing
-            let inside =
-                |values: &&[f32]| whole || end * inputs + block.lanes <= values.len();
+            let inside = |values: &&[f32]| (end - 1) * inputs + width <= values.len();
             let (panels, panel_pitch) = if let Some(values) = in_place.filter(inside) {
                 (values[start * inputs + columns.start..].as_ptr(), inputs)
             } else {
@@ -155,7 +155,7 @@ impl<'a> Sums<'a> {
             pack(dy, (groups * outputs, rows.len(), count), block.rows, &mut packed);
             for column in (0..columns.len()).step_by(block.columns) {
                 // SAFETY: all outputs' blocks have been packed; gathered rows are wide enough for
-                // whole panels, and those in place have whole vectors.
+                // whole panels, and of those in place `inside` has seen that vectors end inside.
                 unsafe {
                     multiply(Product {
                         rows: packed.as_ptr(),
@@ -201,5 +201,17 @@ pub(super) fn pack(
             out.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
             last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_even;
+
+    #[test]
+    fn work_is_even_if_each_thread_has_as_many_tasks_or_many() {
+        assert!([1, 2, 3, 5, 9].iter().all(|&tasks| !is_even(tasks, 2)));
+        assert!([4, 6, 16, 17].iter().all(|&tasks| is_even(tasks, 2)));
+        assert!([2, 3].iter().all(|&tasks| is_even(tasks, 1)));
     }
 }

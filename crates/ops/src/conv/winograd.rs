@@ -77,14 +77,14 @@ fn convolve(x: &[f32], weights: Weights<'_>, epilogue: Epilogue<'_>) -> Vec<f32>
     let tiles = Tiles::new(weights.lattice);
     let (inputs, outputs) = weights.channels();
     let len = weights.lattice.positions() * outputs;
-    let (count, threads) = (tiles.count(), rayon::current_num_threads());
-    let tasks = count.div_ceil(TILES).next_multiple_of(threads);
-    let each = count.div_ceil(tasks).next_multiple_of(Block::of_this_machine().rows);
+    let count = tiles.count();
+    let tasks = count.div_ceil(TILES).next_multiple_of(rayon::current_num_threads());
+    let size = count.div_ceil(tasks).next_multiple_of(Block::of_this_machine().rows);
     let (weights, epilogue) = (transformed(weights), epilogue.of_result(len));
     let sum = Sum { tiles, x, weights, inputs, outputs, epilogue };
     let fill = |out: Shared<'_>| {
-        threads::each(count.div_ceil(each), |task| {
-            let tiles = task * each..((task + 1) * each).min(count);
+        threads::each(count.div_ceil(size), |task| {
+            let tiles = task * size..((task + 1) * size).min(count);
             // SAFETY: each tile has its own pixels of the result.
             unsafe { sum.write(tiles, out) };
         });
