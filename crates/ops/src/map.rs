@@ -143,7 +143,7 @@ fn filled<T: Copy>(values: &mut [MaybeUninit<T>], value: T) -> &mut [T] {
 #[expect(unsafe_code, reason = "a zeroed buffer would cost a pass over memory")]
 fn initialized<T>(values: Box<[MaybeUninit<T>]>) -> Vec<T> {
     // SAFETY: private to this module, whose loops write each value of each chunk of
-    // their buffer; a chunk that panics takes the buffer with it.
+    // their buffer, and take every chunk; one that panics takes the buffer with it.
     unsafe { values.assume_init() }.into_vec()
 }
 

@@ -66,8 +66,10 @@ fn add_rows<S: Simd, const TAPS: usize>(
 ) -> Vec<f64> {
     let &Products { lattice, channels, ref rows, .. } = products;
     let columns = lattice.grid.1;
+    // values under a tap from a position to the next
+    let step = lattice.from.step.1 * channels;
     // what a tap outside of the image reads, on its way along a row
-    let zeros = vec![0f32; columns * lattice.from.step.1 * channels];
+    let zeros = vec![0f32; columns * step];
     let mut stretches = Vec::new();
     let mut sums = vec![0f64; TAPS * channels];
     let short = SHORT.div_ceil(columns);
@@ -78,7 +80,7 @@ fn add_rows<S: Simd, const TAPS: usize>(
         }
         // SAFETY: pixels of the input and of its gradient, whose sizes `add_products` has
         // checked, for all steps; the zeros are as many as a row needs.
-        unsafe { add_stretches(simd, &stretches, channels, &mut sums) };
+        unsafe { add_stretches(simd, &stretches, (channels, step), &mut sums) };
     }
     sums
 }
@@ -90,8 +92,6 @@ struct Stretch<const TAPS: usize> {
     /// The gradient of the first position.
     dy: *const f32,
     steps: usize,
-    /// Values under a tap from a position to the next.
-    step: usize,
 }
 
 impl Products<'_> {
@@ -116,8 +116,7 @@ impl Products<'_> {
                 pixel.map_or(zeros.as_ptr(), |pixel| self.x[pixel * channels..].as_ptr())
             });
             let dy = self.dy[(row * columns + column) * channels..].as_ptr();
-            let step = lattice.from.step.1 * channels;
-            stretches.push(Stretch { from, dy, steps, step });
+            stretches.push(Stretch { from, dy, steps });
             column += steps;
         }
     }
@@ -128,7 +127,7 @@ impl Products<'_> {
 unsafe fn add_stretches<S: Simd, const TAPS: usize>(
     simd: S,
     stretches: &[Stretch<TAPS>],
-    channels: usize,
+    (channels, step): (usize, usize),
     sums: &mut [f64],
 ) {
     let rest = channels % S::F32_LANES;
@@ -136,11 +135,12 @@ unsafe fn add_stretches<S: Simd, const TAPS: usize>(
     // SAFETY: as the caller promises, of channels that there are.
     unsafe {
         for channel in (0..whole).step_by(S::F32_LANES) {
-            let short = sum_stretches(simd, stretches, (channel, channels), S::F32_LANES);
+            let short =
+                sum_stretches(simd, stretches, channel, (channels, step), S::F32_LANES);
             add_sums::<S, TAPS>(&short, &mut sums[channel..], (S::F32_LANES, channels));
         }
         if rest > 0 {
-            let short = sum_stretches(simd, stretches, (whole, channels), rest);
+            let short = sum_stretches(simd, stretches, whole, (channels, step), rest);
             add_sums::<S, TAPS>(&short, &mut sums[whole..], (rest, channels));
         }
     }
@@ -151,11 +151,12 @@ unsafe fn add_stretches<S: Simd, const TAPS: usize>(
 unsafe fn sum_stretches<S: Simd, const TAPS: usize>(
     simd: S,
     stretches: &[Stretch<TAPS>],
-    (channel, channels): (usize, usize),
+    channel: usize,
+    (channels, step): (usize, usize),
     lanes: usize,
 ) -> [S::f32s; TAPS] {
     let mut sums = [simd.splat_f32s(0.0); TAPS];
-    for &Stretch { from, dy, steps, step } in stretches {
+    for &Stretch { from, dy, steps } in stretches {
         for i in 0..steps {
             // SAFETY: `lanes` channels of each position and of its taps, as the caller promises.
             unsafe {
