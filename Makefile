@@ -160,6 +160,7 @@ by  = $(stamp) $(filter $(BIN)/%,$($(1))) $(wildcard $(filter-out $(BIN)/%,$($(1
 run = $(line) --device $(DEVICE) --progress $(PROGRESS)
 
 # A copy of an artefact, and of the files `also` beside it, each of them whole.
+also :=
 copy = mkdir -p $(@D); for file in $(also) $(@F); do cp $(<D)/$$file $(@D)/$$file.part; mv $(@D)/$$file.part $(@D)/$$file; done
 
 # ---- the packs --------------------------------------------------------------

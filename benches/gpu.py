@@ -123,6 +123,14 @@ def run(*command):
     return time.perf_counter() - start, done.stderr
 
 
+def most_memory(command, before):
+    """Bytes that a program of ours takes on the GPU at most."""
+    process, most = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), 0
+    while process.poll() is None:
+        most = max(most, memory() - before)
+    return most
+
+
 def pack(path, count, size, labels=None):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, 3, size, size), np.uint8)
@@ -187,7 +195,7 @@ class Bench:
             # the first time the pack may still be on its way to the disk
             took.append(min(run(*audit)[0] for _ in range(2)))
         seconds = (took[1] - took[0]) / (counts[1] - counts[0])
-        self.tell("audit", arch, size, "consonance", precision, [seconds], 1)
+        self.tell("audit", arch, size, "consonance", precision, [seconds], 1, memory=most_memory(audit, self.before))
         for who, work in {"packages": "audit", "by hand": "audit-on-gpu"}.items():
             seconds, extra = measured(Theirs(rival(work, arch, size, precision, "--channels-last", steps=1)), self.before)
             self.tell("audit", arch, size, who, precision, seconds, batch, **extra)

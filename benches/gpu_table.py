@@ -40,9 +40,7 @@ def lines(rows, part):
         target = TARGETS.get(part)
         verdict = "" if value is None or target is None else f"{target:.1f} {'met' if value >= target else '**missed**'}"
         cells = [network, f"{size}×{size}, {batch}", precision, *map(speed, found), "–" if value is None else f"{value:.2f}", verdict]
-        if part != "audit":
-            cells += [memory(found[0]), memory(found[1])]
-        yield cells
+        yield [*cells, memory(found[0]), memory(found[1])]
 
 
 def table(head, rows):
@@ -61,7 +59,7 @@ def report(rows):
     for part in ["train", "evaluate"]:
         head = ["network", "size, batch", "precision", "consonance", "eager", "compiled", "ours / eager", "target", "memory", "eager"]
         text += ["", f"## {NAMES[part].capitalize()}", "", *table(head, lines(rows, part))]
-    head = ["network", "size, batch", "precision", "consonance", "the packages", "by hand", "ours / packages", "target"]
+    head = ["network", "size, batch", "precision", "consonance", "the packages", "by hand", "ours / packages", "target", "memory", "the packages"]
     text += ["", "## Audit", "", "Clean map, FGSM and map of the perturbed image. Ours is what one more batch costs the program `audit`, between 4 and 20 of them by the shorter of",
              "two runs; the rivals' are medians of single batches. The packages are pytorch-grad-cam and torchattacks as they come; by hand is one pass",
              "for map and attack, all on the GPU.", "",
