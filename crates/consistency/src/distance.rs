@@ -58,6 +58,9 @@ impl FromStr for Reduction {
 /// them: up-sampled bilinearly (half-pixel centres), then each `(m − min) / (1e-7 + max)`
 /// once more, with max that of `m − min`. Sums are taken in double precision.
 ///
+/// Up-sampling is linear and its weights add to 1, so that p' − c' is the difference of the
+/// stretched maps on `[h, w]`, up-sampled: its norm is known without the image's pixels.
+///
 /// # Shapes
 ///
 /// - `clean`, `perturbed`: `[h, w]`, row-major, min-max normalised
@@ -86,30 +89,29 @@ pub fn distance(
     assert_eq!(clean.len(), size.0 * size.1, "a clean map is not of its size");
     assert_eq!(perturbed.len(), clean.len(), "a perturbed map is not of its size");
     let over_pixels = || {
-        let full = |map| full_size(map, size, image_size);
-        sum_of_squares(full(clean), full(perturbed))
+        let [c, p] = [clean, perturbed].map(|map| stretched(map, size, image_size));
+        let differences: Vec<f64> = p.zip(c).map(|(p, c)| p - c).collect();
+        resize::sum_of_squares(&differences, size, image_size.into())
     };
     match reduction {
         Reduction::Grid => {
-            let double = |map: &[f32]| map.iter().copied().map(f64::from).collect();
-            sum_of_squares(double(clean), double(perturbed))
+            let pairs = clean.iter().zip(perturbed);
+            pairs.map(|(c, p)| (f64::from(*p) - f64::from(*c)).powi(2)).sum()
         }
         Reduction::Sum => over_pixels(),
         Reduction::Mean => over_pixels() / (image_size[0] * image_size[1]) as f64,
     }
 }
 
-fn sum_of_squares(clean: Vec<f64>, perturbed: Vec<f64>) -> f64 {
-    clean.into_iter().zip(perturbed).map(|(c, p)| (p - c) * (p - c)).sum()
-}
-
-/// The map at the image's size, min-max normalised again.
-fn full_size(map: &[f32], size: (usize, usize), [height, width]: [usize; 2]) -> Vec<f64> {
-    let large = resize::bilinear(map, size, (height, width));
-    let min = large.iter().copied().fold(f32::INFINITY, f32::min);
-    let max = large.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+/// The map by the second min-max, whose range is that of the map at the image's size.
+fn stretched(
+    map: &[f32],
+    size: (usize, usize),
+    image_size: [usize; 2],
+) -> impl Iterator<Item = f64> {
+    let (min, max) = resize::range(map, size, image_size.into());
     let (min, range) = (f64::from(min), f64::from(max) - f64::from(min));
-    large.into_iter().map(|m| (f64::from(m) - min) / (EPSILON + range)).collect()
+    map.iter().map(move |&m| (f64::from(m) - min) / (EPSILON + range))
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! Changing the size and the range of a map.
 
+mod norm;
+
+pub use norm::{range, sum_of_squares};
+
 /// Added to a map's range, so that a constant map does not divide by 0.
 pub const RANGE_EPSILON: f32 = 1e-7;
 
@@ -92,6 +96,7 @@ pub fn full_size(map: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec<f
 }
 
 /// Where a point of the result lies between two of the source.
+#[derive(Clone, Copy)]
 struct Point {
     below: usize,
     above: usize,
