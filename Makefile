@@ -30,6 +30,9 @@ MAKEFLAGS   += --no-builtin-rules --no-builtin-variables --warn-undefined-variab
 .DEFAULT_GOAL := report
 .DELETE_ON_ERROR:
 
+# What an experiment takes from the environment, before a run's own values take its place.
+environment := $(foreach v,ROOT SPLIT PROGRESS,$(if $(filter environment,$(origin $(v))),$(v)='$($(v))'))
+
 # ---- what to run ------------------------------------------------------------
 
 # The run, with its parameters in configs/$(RUN).mk and its artefacts in $(OUT).
@@ -327,7 +330,7 @@ study: ## does reweighting help: variants over seeds against the baseline (hours
 
 # Variables of an experiment are those of scripts/experiment, not words of a run.
 $(EXPERIMENTS):
-	scripts/experiment $@
+	$(strip $(environment) scripts/experiment $@)
 
 bench: ## race PyTorch on this CPU: steps, stages, operators, memory, tables; into benches/results
 	scripts/bench cpu

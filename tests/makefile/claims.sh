@@ -112,6 +112,8 @@ m RUN=wide FUSED=1 PSI=softsign;     is "  a parameter of scores: audit again"  
 m RUN=wide FUSED=1 EPSILON=0.2;      is "  and so is epsilon"                              "$(ran)" "audit=1 report=1"
 m RUN=wide FUSED=0;                  is "  back: the scores alone, of the maps that are there" "$rc $(ran)" "0 report=1 score=1"
 m RUN=wide;                          is "  where 0 is nothing"                             "$n" 0
+ROOT=elsewhere SPLIT=validation m table1 -n; is "an experiment takes ROOT and SPLIT from the environment, not from a run" "$(<out.txt)" "ROOT='elsewhere' SPLIT='validation' scripts/experiment table1"
+m table1 -n;                         is "  and else has its own"                           "$(<out.txt)" "scripts/experiment table1"
 m OUT=runs/fused FUSED=1;            is "a fresh run with FUSED=1: no attack, explain or score" "$rc $(ran)" "0 audit=3 evaluate=5 prepare=1 report=1 reweight=3 train=5"
 m OUT=runs/fused FUSED=1 EPSILON=0.2; is "  epsilon: the scores and what follows"          "$(ran)" "audit=3 evaluate=2 report=1 reweight=2 train=2"
 m OUT=runs/fused FUSED=1 EPSILON=0.2 runs/fused/3/perturbed-maps.safetensors
@@ -138,6 +140,7 @@ rm -r runs/gpu
 m runs/wide/baseline/1/evaluation.parquet RUN=wide T=2 baseline; is "a baseline of two rounds"         "$rc" 0
 of() { m RUN=wide T=2 FUSED=1 OUT=runs/of FROM=runs/wide "$@"; }
 of rounds;                           is "FROM: another method begins with the run's first round, and learns on" "$rc $(ran)" "0 audit=2 evaluate=2 reweight=1 train=1"
+                                     is "  without warnings"                               "$(grep -c warning out.txt)" 0
                                      is "  that round is a copy"                           "$(cmp runs/wide/1/model.safetensors runs/of/1/model.safetensors && ls runs/of/1 | tr '\n' ' ')" "evaluation.parquet model.safetensors optimizer.safetensors scores.parquet test-maps.safetensors training.parquet weights.parquet "
 of rounds;                           is "  again: nothing to do"                           "$rc $n" "0 0"
 cp -rp runs/wide runs/old; echo other >runs/old/1/model.safetensors; touch -d '1 day ago' runs/old/1/* runs/old/packs/*
