@@ -96,6 +96,7 @@ endif
 # one that is evaluated: choose parameters on validation, report test once.
 PACKS := $(or $(FROM),$(OUT))/packs
 SPLIT := test
+$(foreach v,OUT FROM PACKS INIT,$(if $(word 2,$($(v))),$(error $(v)=$($(v)): make knows no names with spaces; only ROOT may have some)))
 TRAIN := $(PACKS)/train.safetensors
 TEST  := $(PACKS)/$(SPLIT).safetensors
 
@@ -124,7 +125,7 @@ $(error DISTURB=$(DISTURB) is for audit: give FUSED=1 too)
 endif
 
 explaining      := --explainer $(EXPLAINER) $(addprefix --tap ,$(TAP)) --target $(TARGET) $(addprefix --smooth ,$(SMOOTH)) $(precision)
-prepare.flags   := --dataset $(DATASET) $(addprefix --root ,$(ROOT)) --size $(SIZE) $(PREPARE) --seed $(DATA_SEED)
+prepare.flags   := --dataset $(DATASET) $(if $(ROOT),--root "$(ROOT)") --size $(SIZE) $(PREPARE) --seed $(DATA_SEED)
 train.flags     := --arch $(ARCH) --epochs $(EPOCHS) --batch-size $(BATCH_SIZE) --optimizer $(OPTIMIZER) \
                    --learning-rate $(LEARNING_RATE) --decay-every $(DECAY_EVERY) --decay-factor $(DECAY_FACTOR) \
                    --weight-decay $(WEIGHT_DECAY) --normalize $(NORMALIZE) $(LOSS) $(AUGMENT) --seed $(SEED) $(precision)

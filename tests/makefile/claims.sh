@@ -112,6 +112,10 @@ m RUN=wide FUSED=1 PSI=softsign;     is "  a parameter of scores: audit again"  
 m RUN=wide FUSED=1 EPSILON=0.2;      is "  and so is epsilon"                              "$(ran)" "audit=1 report=1"
 m RUN=wide FUSED=0;                  is "  back: the scores alone, of the maps that are there" "$rc $(ran)" "0 report=1 score=1"
 m RUN=wide;                          is "  where 0 is nothing"                             "$n" 0
+m OUT='runs/two words' -n;           is "a name with spaces is an error"                       "$rc $n $(grep -c 'OUT=runs/two words: make knows no names' out.txt)" "2 0 1"
+m OUT=runs/spaces ROOT='my images';  is "  but for a dataset's"                            "$rc $(grep -c -- '--root "my images"' out.txt)" "0 1"
+m OUT=runs/spaces ROOT='my images';  is "  which is remembered"                            "$rc $n" "0 0"
+rm -r runs/spaces
 ROOT=elsewhere SPLIT=validation m table1 -n; is "an experiment takes ROOT and SPLIT from the environment, not from a run" "$(<out.txt)" "ROOT='elsewhere' SPLIT='validation' scripts/experiment table1"
 m table1 -n;                         is "  and else has its own"                           "$(<out.txt)" "scripts/experiment table1"
 m OUT=runs/fused FUSED=1;            is "a fresh run with FUSED=1: no attack, explain or score" "$rc $(ran)" "0 audit=3 evaluate=5 prepare=1 report=1 reweight=3 train=5"
