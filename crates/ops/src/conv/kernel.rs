@@ -46,10 +46,14 @@ impl WithSimd for Measure {
     }
 }
 
-/// As many sums as fit the registers, beside a row of the panel and a broadcast value.
+/// Rows of a block: as many sums as fit 32 registers, or 16, beside a row of the panel and a
+/// broadcast value.
+pub(super) const MORE: usize = 12;
+pub(super) const FEWER: usize = 6;
+
 #[inline(always)]
 const fn rows<S: Simd>() -> usize {
-    if S::REGISTER_COUNT >= 32 { 12 } else { 6 }
+    if S::REGISTER_COUNT >= 32 { MORE } else { FEWER }
 }
 
 /// Rows that are reached from one pointer, at no more than twice the pitch: an address of one
@@ -138,10 +142,12 @@ unsafe fn multiply_rows<S: Simd>(simd: S, product: Product<'_>, pitch: usize, st
         unsafe {
             let product = Product { rows: product.rows.add(i * block), places, ..product };
             match (S::REGISTER_COUNT >= 32, narrow) {
-                (true, false) => multiply_block::<S, 12, 2>(simd, &product, pitch, step),
-                (true, true) => multiply_block::<S, 12, 1>(simd, &product, pitch, step),
-                (false, false) => multiply_block::<S, 6, 2>(simd, &product, pitch, step),
-                (false, true) => multiply_block::<S, 6, 1>(simd, &product, pitch, step),
+                (true, false) => multiply_block::<S, MORE, 2>(simd, &product, pitch, step),
+                (true, true) => multiply_block::<S, MORE, 1>(simd, &product, pitch, step),
+                (false, false) => {
+                    multiply_block::<S, FEWER, 2>(simd, &product, pitch, step);
+                }
+                (false, true) => multiply_block::<S, FEWER, 1>(simd, &product, pitch, step),
             }
         }
     }

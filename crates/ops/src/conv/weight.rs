@@ -6,7 +6,7 @@ use core::ops::Range;
 
 use super::{
     geometry::Geometry,
-    kernel::{Block, PITCH, Product, Rows, multiply},
+    kernel::{Block, FEWER, MORE, PITCH, Product, Rows, multiply},
     lattice::Lattice,
     patch::Patches,
     scratch::Scratch,
@@ -179,27 +179,38 @@ impl<'a> Sums<'a> {
     }
 }
 
-/// Values that are copied together.
-const QUARTER: usize = 4;
-
 /// Lays values that lie pixel by pixel as [`Rows::Turned`]: blocks of `rows` neighbouring
 /// channels, `[block][position][channel]`, of `count` positions that are `pitch` values apart
 /// and have `channels` each.
 pub(super) fn pack(
     values: &[f32],
-    (pitch, channels, count): (usize, usize, usize),
+    sizes: (usize, usize, usize),
     rows: usize,
     out: &mut [f32],
 ) {
-    for (i, out) in out.chunks_mut(rows * count).take(channels.div_ceil(rows)).enumerate() {
-        let some = (channels - i * rows).min(rows);
-        let from = values[i * rows..].chunks(pitch).take(count);
-        for (out, from) in out.chunks_exact_mut(rows).zip(from) {
-            // of a known size: not one call of a function for a few values
-            let (out, last) = out[..some].as_chunks_mut::<QUARTER>();
-            let (from, rest) = from[..some].as_chunks::<QUARTER>();
-            out.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    // of a known size: not one call of a function for a few values
+    match rows {
+        MORE => pack_blocks::<MORE>(values, sizes, out),
+        _ => pack_blocks::<FEWER>(values, sizes, out),
+    }
+}
+
+fn pack_blocks<const ROWS: usize>(
+    values: &[f32],
+    (pitch, channels, count): (usize, usize, usize),
+    out: &mut [f32],
+) {
+    let blocks = out.as_chunks_mut::<ROWS>().0.chunks_exact_mut(count);
+    for (first, block) in (0..channels).step_by(ROWS).zip(blocks) {
+        // beyond the channels there are others, of whose products nothing is kept, or nothing
+        let full = (values.len() + pitch).saturating_sub(first + ROWS) / pitch;
+        let (block, last) = block.split_at_mut(full.min(count));
+        for (position, to) in block.iter_mut().enumerate() {
+            *to = *values[first + position * pitch..].first_chunk().expect("it is full");
+        }
+        for (position, to) in last.iter_mut().enumerate() {
+            let from = &values[first + (block.len() + position) * pitch..];
+            to[..from.len()].copy_from_slice(from);
         }
     }
 }
