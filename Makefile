@@ -31,7 +31,7 @@ MAKEFLAGS   += --no-builtin-rules --no-builtin-variables --warn-undefined-variab
 .DELETE_ON_ERROR:
 
 # What an experiment takes from the environment, before a run's own values take its place.
-environment := $(foreach v,ROOT SPLIT PROGRESS,$(if $(filter environment,$(origin $(v))),$(v)='$($(v))'))
+environment := $(foreach v,ROOT SPLIT PROGRESS,$(if $(filter environment,$(origin $(v))),$(v)='$(subst ','\'',$(value $(v)))'))
 
 # ---- what to run ------------------------------------------------------------
 
@@ -96,7 +96,7 @@ endif
 # one that is evaluated: choose parameters on validation, report test once.
 PACKS := $(or $(FROM),$(OUT))/packs
 SPLIT := test
-$(foreach v,OUT FROM PACKS INIT,$(if $(word 2,$($(v))),$(error $(v)=$($(v)): make knows no names with spaces; only ROOT may have some)))
+$(foreach v,OUT FROM PACKS INIT,$(if $(word 2,$($(v))),$(error $(v)=$($(v)): make knows no names with spaces; in ROOT single ones are fine)))
 TRAIN := $(PACKS)/train.safetensors
 TEST  := $(PACKS)/$(SPLIT).safetensors
 
@@ -124,8 +124,10 @@ ifneq ($(and $(DISTURB),$(if $(filter 1,$(FUSED)),,staged)),)
 $(error DISTURB=$(DISTURB) is for audit: give FUSED=1 too)
 endif
 
+# The shell knows no ~ in quotes.
+root            := $(patsubst ~/%,$(HOME)/%,$(strip $(ROOT)))
 explaining      := --explainer $(EXPLAINER) $(addprefix --tap ,$(TAP)) --target $(TARGET) $(addprefix --smooth ,$(SMOOTH)) $(precision)
-prepare.flags   := --dataset $(DATASET) $(if $(ROOT),--root "$(ROOT)") --size $(SIZE) $(PREPARE) --seed $(DATA_SEED)
+prepare.flags   := --dataset $(DATASET) $(if $(root),--root "$(root)") --size $(SIZE) $(PREPARE) --seed $(DATA_SEED)
 train.flags     := --arch $(ARCH) --epochs $(EPOCHS) --batch-size $(BATCH_SIZE) --optimizer $(OPTIMIZER) \
                    --learning-rate $(LEARNING_RATE) --decay-every $(DECAY_EVERY) --decay-factor $(DECAY_FACTOR) \
                    --weight-decay $(WEIGHT_DECAY) --normalize $(NORMALIZE) $(LOSS) $(AUGMENT) --seed $(SEED) $(precision)
@@ -327,11 +329,11 @@ parity: ## re-make the fixtures and compare live with PyTorch (installs it into 
 	scripts/parity
 
 study: ## does reweighting help: variants over seeds against the baseline (hours); into benches/results
-	scripts/study benches/results/reweighting.md <benches/reweighting.variants
+	$(environment) scripts/study benches/results/reweighting.md <benches/reweighting.variants
 
 # Variables of an experiment are those of scripts/experiment, not words of a run.
 $(EXPERIMENTS):
-	$(strip $(environment) scripts/experiment $@)
+	$(environment) scripts/experiment $@
 
 bench: ## race PyTorch on this CPU: steps, stages, operators, memory, tables; into benches/results
 	scripts/bench cpu

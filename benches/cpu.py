@@ -115,39 +115,40 @@ def training(folder, arch, turns):
 
 
 def consistency(folder, arch, turns):
-    """Seconds a sample of audit, of the four stages, of evaluation alone, and of PyTorch's way."""
-    # so many that the first touch of memory does not count
-    count = {"resnet50": 256, "mobilenet_v2": 1024, "vgg16": 160}[arch]
-    data, model, made = folder / "audited.safetensors", folder / arch / "model.safetensors", folder / arch
-    pack(data, count)
+    """Seconds that one more sample costs audit, the four stages, evaluation alone, and PyTorch's way.
+
+    From two numbers of samples: what it costs to start and to read the model does not grow with them.
+    """
+    counts = {"resnet50": (32, 256), "mobilenet_v2": (128, 1024), "vgg16": (32, 160)}[arch]
+    model, made = folder / arch / "model.safetensors", folder / arch
     rest = ["--model", model, "--batch-size", BATCH, "--progress", "none"]
-    common = ["--data", data, *rest]
-    run(BIN / "explain", *common, "--output", made / "maps.safetensors")
-    # all predictions are right, so that all images are attacked and explained again
-    pack(data, count, load_file(made / "maps.safetensors")["predicted"])
-    epsilon = ["--epsilon", 0.01]
-    stages = [
-        ["explain", *common, "--output", made / "maps.safetensors"],
-        ["attack", *common, "--output", made / "signs.safetensors"],
-        ["explain", *common, *epsilon, "--maps", made / "maps.safetensors",
-         "--perturbations", made / "signs.safetensors", "--output", made / "perturbed.safetensors"],
-        ["score", "--clean", made / "maps.safetensors", "--perturbed", made / "perturbed.safetensors",
-         "--progress", "none", "--output", made / "scores.parquet"],
-    ]
-    fused = ["audit", *common, *epsilon, "--output", made / "audit.parquet"]
-    # what reading the model and starting costs, which is no part of a sample's: the same on one image
-    one = folder / "one.safetensors"
-    pack(one, 1)
-    start = [run(BIN / "explain", "--data", one, *rest, "--output", made / "one.safetensors")[0] for _ in range(5)]
-    start = spread(start)[0]
+    names = ["explain", "attack", "score", "audit", "evaluate"]
+    commands = {}
+    for count in counts:
+        data = folder / f"audited-{count}.safetensors"
+        file = {name: made / f"{name}-{count}" for name in [*names, "perturbed"]}
+        common = ["--data", data, *rest]
+        epsilon = ["--epsilon", 0.01]
+        pack(data, count)
+        run(BIN / "explain", *common, "--output", file["explain"])
+        # all predictions are right, so that all images are attacked and explained again
+        pack(data, count, load_file(file["explain"])["predicted"])
+        commands[count] = {
+            "audit": [["audit", *common, *epsilon, "--output", file["audit"]]],
+            "evaluate": [["evaluate", *common, "--output", file["evaluate"]]],
+            "staged": [
+                ["explain", *common, "--output", file["explain"]],
+                ["attack", *common, "--output", file["attack"]],
+                ["explain", *common, *epsilon, "--maps", file["explain"], "--perturbations", file["attack"], "--output", file["perturbed"]],
+                ["score", "--clean", file["explain"], "--perturbed", file["perturbed"], "--progress", "none", "--output", file["score"]],
+            ],
+        }
     rivals = [Worker(command) for command in theirs("audit", "--arch", arch, "--size", SIZE, "--batch", BATCH)]
-    evaluate = ["evaluate", *common, "--output", made / "evaluation.parquet"]
     seconds = {"audit": [], "staged": [], "evaluate": []}
     for _ in range(turns):
-        for name, words in {"audit": fused, "evaluate": evaluate}.items():
-            seconds[name].append((run(BIN / words[0], *words[1:])[0] - start) / count)
-        parts = [run(BIN / stage[0], *stage[1:])[0] for stage in stages]
-        seconds["staged"].append((sum(parts) - 3 * start) / count)
+        for way, found in seconds.items():
+            few, many = (sum(run(BIN / words[0], *words[1:])[0] for words in commands[count][way]) for count in counts)
+            found.append((many - few) / (counts[1] - counts[0]))
         for worker in rivals:
             worker.turn()
     seconds["theirs"] = [[s / BATCH for s in rival.seconds] for rival in rivals]
@@ -274,7 +275,7 @@ def main(report, turns=3):
           f"{1 / t:.2f} {'met' if m[0] / min(m[1:]) <= 1 / t else '**missed**'} |" for arch, m, t in memories),
         "",
         "Cost of the reweighting step, every sample correct, in runs of `evaluate` on the same samples (what hard negative mining",
-        "needs, beside a sort):",
+        "needs, beside a sort); by what more samples cost, without starting the programs:",
         "",
         "| network | four stages | target | audit | target |",
         "|---|---|---|---|---|",

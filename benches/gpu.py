@@ -128,6 +128,8 @@ def most_memory(command, before):
     process, most = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), 0
     while process.poll() is None:
         most = max(most, memory() - before)
+    if process.returncode:
+        raise RuntimeError(f"{command[0]}: exit {process.returncode}")
     return most
 
 

@@ -4,7 +4,7 @@ set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 box=$(mktemp -d); trap 'rm -rf "$box"' EXIT; cd "$box"
 cp -r "$root"/{Makefile,configs,scripts} .
-mkdir -p target/release; touch Cargo.lock rust-toolchain.toml
+mkdir -p target/release benches; touch Cargo.lock rust-toolchain.toml
 for s in prepare train explain attack score audit select reweight evaluate report pgd; do cp "$root/tests/makefile/stage" target/release/$s; done
 touch -d '1 hour ago' Cargo.lock rust-toolchain.toml; touch -d '50 minutes ago' target/release/*
 cat >configs/base.mk <<'MK'
@@ -38,7 +38,7 @@ METHOD := consistency
 FLOOR := 0
 EXPLAINERS := grad-cam
 MK
-unset MAKEFLAGS MAKELEVEL MFLAGS
+unset MAKEFLAGS MAKELEVEL MFLAGS ROOT SPLIT PROGRESS
 m() { sleep 0.02; : >ran.log; make --no-print-directory RUN=base "$@" >out.txt 2>&1; rc=$?; n=$(wc -l <ran.log); }
 ran() { cut -d' ' -f1 ran.log | sort | uniq -c | awk '{printf "%s%s=%s", sep, $2, $1; sep=" "}'; }
 failed=0 passed=0
@@ -116,8 +116,13 @@ m OUT='runs/two words' -n;           is "a name with spaces is an error"        
 m OUT=runs/spaces ROOT='my images';  is "  but for a dataset's"                            "$rc $(grep -c -- '--root "my images"' out.txt)" "0 1"
 m OUT=runs/spaces ROOT='my images';  is "  which is remembered"                            "$rc $n" "0 0"
 rm -r runs/spaces
-ROOT=elsewhere SPLIT=validation m table1 -n; is "an experiment takes ROOT and SPLIT from the environment, not from a run" "$(<out.txt)" "ROOT='elsewhere' SPLIT='validation' scripts/experiment table1"
-m table1 -n;                         is "  and else has its own"                           "$(<out.txt)" "scripts/experiment table1"
+m OUT=runs/spaces ROOT='~/images ' -n; is "  its ~ is the home, and its end is bare"       "$rc $(grep -c -- "--root \"$HOME/images\"" out.txt)" "0 2"
+for s in experiment study; do echo 'echo "<${ROOT-none}> <${SPLIT-none}> <${PROGRESS-none}>"' >scripts/$s; chmod +x scripts/$s; done; touch benches/reweighting.variants
+ROOT="it's  \$HOME" SPLIT=validation PROGRESS=plain m -s table1; is "an experiment takes some from the environment, as it is, not from a run" "$(<out.txt)" "<it's  \$HOME> <validation> <plain>"
+ROOT='' m -s table1;                 is "  be it nothing"                                  "$(<out.txt)" "<> <none> <none>"
+m -s table1;                         is "  and else has its own"                           "$(<out.txt)" "<none> <none> <none>"
+m -s table1 ROOT='my images';        is "  or that of the command line"                    "$(<out.txt)" "<my images> <none> <none>"
+SPLIT=validation m -s study;         is "so does a study"                                  "$(<out.txt)" "<none> <validation> <none>"
 m OUT=runs/fused FUSED=1;            is "a fresh run with FUSED=1: no attack, explain or score" "$rc $(ran)" "0 audit=3 evaluate=5 prepare=1 report=1 reweight=3 train=5"
 m OUT=runs/fused FUSED=1 EPSILON=0.2; is "  epsilon: the scores and what follows"          "$(ran)" "audit=3 evaluate=2 report=1 reweight=2 train=2"
 m OUT=runs/fused FUSED=1 EPSILON=0.2 runs/fused/3/perturbed-maps.safetensors

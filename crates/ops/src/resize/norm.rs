@@ -4,8 +4,8 @@ use super::{Point, mix, points};
 
 /// Least and greatest value of what [`bilinear`](super::bilinear) gives, which is not made.
 ///
-/// Between four neighbouring values it is linear in either direction, so that none of its
-/// points between them is beyond the outermost ones; these alone are computed.
+/// Between four neighbouring values it is linear in either direction, so that, but for rounding,
+/// none of its points between them is beyond the outermost ones; these alone are computed.
 ///
 /// # Shapes
 ///
@@ -13,7 +13,7 @@ use super::{Point, mix, points};
 ///
 /// # Panics
 ///
-/// As [`bilinear`](super::bilinear).
+/// If `values` is not of size `from`, or a size is zero.
 ///
 /// # Examples
 ///
@@ -22,7 +22,7 @@ use super::{Point, mix, points};
 /// assert_eq!(ops::resize::range(&[0.0, 4.0, 0.0], (1, 3), (1, 6)), (0.0, 3.0));
 /// ```
 pub fn range(values: &[f32], from: (usize, usize), to: (usize, usize)) -> (f32, f32) {
-    assert_eq!(values.len(), from.0 * from.1, "a map of {} by {}", from.0, from.1);
+    check(values.len(), from, to);
     let (rows, columns) = (outermost(from.0, to.0), outermost(from.1, to.1));
     let (mut least, mut greatest) = (f32::INFINITY, f32::NEG_INFINITY);
     for row in &rows {
@@ -54,7 +54,7 @@ pub fn range(values: &[f32], from: (usize, usize), to: (usize, usize)) -> (f32, 
 ///
 /// # Panics
 ///
-/// As [`bilinear`](super::bilinear).
+/// If `values` is not of size `from`, or a size is zero.
 ///
 /// # Examples
 ///
@@ -63,13 +63,18 @@ pub fn range(values: &[f32], from: (usize, usize), to: (usize, usize)) -> (f32, 
 /// assert_eq!(ops::resize::sum_of_squares(&[0.0, 4.0], (1, 2), (2, 4)), 52.0);
 /// ```
 pub fn sum_of_squares(values: &[f64], from: (usize, usize), to: (usize, usize)) -> f64 {
-    assert_eq!(values.len(), from.0 * from.1, "a map of {} by {}", from.0, from.1);
+    check(values.len(), from, to);
     let (rows, columns) = (Squares::of(from.0, to.0), Squares::of(from.1, to.1));
     let row = |i: usize| &values[i * from.1..][..from.1];
     let sum =
         rows.product(from.0, |i, j| columns.product(from.1, |k, l| row(i)[k] * row(j)[l]));
-    // which rounding may miss where fewer points are left than there were
-    sum.max(0.0)
+    // rounding may, where fewer points are left than there were; max() would make a zero of NaN
+    if sum < 0.0 { 0.0 } else { sum }
+}
+
+fn check(len: usize, from: (usize, usize), to: (usize, usize)) {
+    assert_eq!(len, from.0 * from.1, "a map of {} by {}", from.0, from.1);
+    assert!(len > 0 && to.0 * to.1 > 0, "expected maps, found sizes of zero");
 }
 
 /// The points that have no neighbour on one side between the same two of the source.
@@ -157,8 +162,8 @@ mod tests {
 
     #[test]
     fn a_sum_is_never_less_than_nothing() {
-        // one point, in the middle of two opposite values
-        assert_eq!(sum_of_squares(&[0.1, -0.1], (1, 2), (1, 1)), 0.0);
-        assert_eq!(sum_of_squares(&[0.0; 6], (2, 3), (5, 5)), 0.0);
+        // one point, in the middle of values that cancel: −1.4·10⁻¹⁷ by the order of the sums
+        assert_eq!(sum_of_squares(&[0.1, -0.9, -0.9, 1.7], (2, 2), (1, 1)), 0.0);
+        assert!(sum_of_squares(&[0.1, f64::NAN], (1, 2), (1, 4)).is_nan());
     }
 }
