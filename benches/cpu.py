@@ -146,7 +146,7 @@ def consistency(folder, arch, turns):
     rivals = [Worker(command) for command in theirs("audit", "--arch", arch, "--size", SIZE, "--batch", BATCH)]
     seconds = {"audit": [], "staged": [], "evaluate": []}
     for _ in range(turns):
-        # after PyTorch's turn the first program is given memory that is slow to come
+        # the first program after PyTorch's turn was slower by seconds where memory was large: not counted
         run(BIN / "audit", *commands[counts[0]]["audit"][0][1:])
         for way, found in seconds.items():
             few, many = (sum(run(BIN / words[0], *words[1:])[0] for words in commands[count][way]) for count in counts)
