@@ -8,7 +8,6 @@ use std::{
 };
 
 use image::{ImageFormat, ImageReader};
-use rayon::prelude::*;
 
 use crate::{BadFile, Geometry, jpeg, layout::Source, mask::Mask};
 
@@ -39,45 +38,45 @@ pub struct Decoded {
     pub digest: [u8; 32],
 }
 
-/// Decodes `sources` on all cores, in their order; one that cannot be used gives its
-/// reason and does not stop the others.
-///
-/// Grey, CMYK, 16-bit and transparent images become 8-bit RGB (transparency is dropped).
-/// The EXIF orientation is ignored, as torchvision's and PIL's loaders do. A truncated JPEG
-/// is an error, and so is a mask of another size than its image.
-pub fn decode(sources: &[Source], geometry: Geometry) -> Vec<Result<Decoded, BadFile>> {
-    // each by itself: images take unlike times
-    sources.par_iter().with_max_len(1).map(|source| one(source, geometry)).collect()
-}
-
-fn one(source: &Source, geometry: Geometry) -> Result<Decoded, BadFile> {
-    let image = source.image.read()?;
-    let mut digest = blake3::Hasher::new();
-    digest.update(&image.stored);
-    let mask = match &source.mask {
-        Some(mask) => {
-            let size = [image.height, image.width];
-            let Mask { height, width, values, stored } = mask.file.read(size)?;
-            // A coarse matrix covers the whole image; a file is of the image's size.
-            if [height, width] != size && !mask.file.is_coarse() {
-                let reason = format!(
-                    "the mask is {width}×{height}, its image {}×{}",
-                    image.width, image.height
-                );
-                return Err(BadFile { path: mask.file.path().to_owned(), reason });
+impl Source {
+    /// Decodes the image and its mask, and brings both to the size of the pack.
+    ///
+    /// Grey, CMYK, 16-bit and transparent images become 8-bit RGB (transparency is dropped).
+    /// The EXIF orientation is ignored, as torchvision's and PIL's loaders do.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read or is not whole (a JPEG that ends early is not), or if the
+    /// mask is of another size than its image.
+    pub fn decode(&self, geometry: Geometry) -> Result<Decoded, BadFile> {
+        let image = self.image.read()?;
+        let mut digest = blake3::Hasher::new();
+        digest.update(&image.stored);
+        let mask = match &self.mask {
+            Some(mask) => {
+                let size = [image.height, image.width];
+                let Mask { height, width, values, stored } = mask.file.read(size)?;
+                // A coarse matrix covers the whole image; a file is of the image's size.
+                if [height, width] != size && !mask.file.is_coarse() {
+                    let reason = format!(
+                        "the mask is {width}×{height}, its image {}×{}",
+                        image.width, image.height
+                    );
+                    return Err(BadFile { path: mask.file.path().to_owned(), reason });
+                }
+                digest.update(&stored);
+                let meant: Vec<u8> =
+                    values.iter().map(|&v| mask.meaning[usize::from(v)]).collect();
+                Some(geometry.mask(&meant, height, width))
             }
-            digest.update(&stored);
-            let meant: Vec<u8> =
-                values.iter().map(|&v| mask.meaning[usize::from(v)]).collect();
-            Some(geometry.mask(&meant, height, width))
-        }
-        None => None,
-    };
-    Ok(Decoded {
-        image: geometry.image(&image.rgb, image.height, image.width),
-        mask,
-        digest: *digest.finalize().as_bytes(),
-    })
+            None => None,
+        };
+        Ok(Decoded {
+            image: geometry.image(&image.rgb, image.height, image.width),
+            mask,
+            digest: *digest.finalize().as_bytes(),
+        })
+    }
 }
 
 /// An image at its own size.
@@ -101,7 +100,7 @@ impl ImageSource {
         }
     }
 
-    /// Decodes the image, as [`decode`] does, and leaves it at its own size.
+    /// Decodes the image, as [`Source::decode`] does, and leaves it at its own size.
     ///
     /// # Errors
     ///

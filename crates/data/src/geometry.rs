@@ -109,23 +109,31 @@ fn nearest(at: usize, to: usize, from: usize) -> usize {
 fn resize(rgb: &[u8], (h, w): (usize, usize), (height, width): (usize, usize)) -> Vec<u8> {
     let source = TypedImageRef::<U8x3>::from_buffer(w as u32, h as u32, rgb)
         .expect("the buffer holds h·w pixels");
-    let mut target = TypedImage::<U8x3>::new(width as u32, height as u32);
+    let mut resized = vec![0; 3 * height * width];
+    let mut target =
+        TypedImage::<U8x3>::from_buffer(width as u32, height as u32, &mut resized)
+            .expect("the buffer holds height·width pixels");
     let options =
         ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     Resizer::new()
         // typed: the untyped call would compile every kind of pixel, for minutes
         .resize_typed(&source, &mut target, &options)
         .expect("none of the images is empty");
-    target.pixels().iter().flat_map(|pixel| pixel.0).collect()
+    resized
 }
 
 /// The square at `at` of interleaved pixels in rows of `width`, channel by channel.
 fn planar(rgb: &[u8], width: usize, at: &Placement, size: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(3 * size * size);
-    for channel in 0..3 {
-        for y in at.top..at.top + size {
-            let row = &rgb[3 * (y * width + at.left)..3 * (y * width + at.left + size)];
-            out.extend(row.iter().skip(channel).step_by(3));
+    let mut out = vec![0; 3 * size * size];
+    let (red, rest) = out.split_at_mut(size * size);
+    let (green, blue) = rest.split_at_mut(size * size);
+    for y in 0..size {
+        let first = 3 * ((at.top + y) * width + at.left);
+        let row = y * size..(y + 1) * size;
+        let planes = red[row.clone()].iter_mut().zip(&mut green[row.clone()]);
+        let pixels = rgb[first..first + 3 * size].chunks_exact(3);
+        for (((red, green), blue), pixel) in planes.zip(&mut blue[row]).zip(pixels) {
+            (*red, *green, *blue) = (pixel[0], pixel[1], pixel[2]);
         }
     }
     out

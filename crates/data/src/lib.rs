@@ -17,7 +17,7 @@ pub mod shapes;
 pub use augment::Augment;
 pub use batches::{Batch, Batches};
 pub use bias::Bias;
-pub use decode::{Decoded, ImageSource, Pixels, decode};
+pub use decode::{Decoded, ImageSource, Pixels};
 pub use error::{BadFile, Error, Result};
 pub use geometry::{Fit, Geometry};
 pub use mask::{MaskFile, MaskSource};

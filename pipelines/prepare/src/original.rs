@@ -1,9 +1,12 @@
+use std::iter;
+
 use anyhow::{Context, ensure};
 use artifact::{LabelKind, Labels, PackData, PackMeta};
 use data::{
     BadFile, Geometry, MaskFile,
     layout::{Dataset, Label, Source, backgrounds, cub, folder, stl10, voc},
 };
+use rayon::prelude::*;
 use stage::{Progress, Stage};
 
 use crate::{
@@ -11,9 +14,6 @@ use crate::{
     bad,
     split::Split,
 };
-
-/// Images decoded between two looks at the progress and at Ctrl-C.
-const CHUNK: usize = 128;
 
 /// Reads the dataset and decodes it; also gives the BLAKE3 of what it says: the classes, and
 /// in the order of the samples their names, labels, and bytes of images and masks.
@@ -120,28 +120,50 @@ impl Decoder<'_> {
         sources: &[Source],
     ) -> anyhow::Result<Split> {
         let size = self.geometry.size;
+        let (image, mask) = (3 * size * size, size * size);
         // Either every image of a split has a mask or none.
         let masked = sources.first().is_some_and(|source| source.mask.is_some());
-        let mut images = Vec::with_capacity(sources.len() * 3 * size * size);
-        let mut masks =
-            Vec::with_capacity(if masked { sources.len() * size * size } else { 0 });
+        let mut images = vec![0; sources.len() * image];
+        let mut masks = vec![0; if masked { sources.len() * mask } else { 0 }];
+        let rows: Vec<(&mut [u8], &mut [u8])> = images
+            .chunks_exact_mut(image)
+            .zip(masks.chunks_exact_mut(mask).chain(iter::repeat_with(Default::default)))
+            .collect();
+        // Straight into their rows, and each by itself: images take unlike times.
+        let digests = (sources.par_iter().zip(rows).with_max_len(1))
+            .map(|(source, (image, mask))| {
+                self.stage.check()?;
+                let decoded = source.decode(self.geometry);
+                self.progress.inc(1);
+                Ok(decoded.map(|decoded| {
+                    image.copy_from_slice(&decoded.image);
+                    mask.copy_from_slice(&decoded.mask.unwrap_or_default());
+                    decoded.digest
+                }))
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
+
         let mut kept = Vec::with_capacity(sources.len());
-        for chunk in sources.chunks(CHUNK) {
-            self.stage.check()?;
-            for (source, decoded) in chunk.iter().zip(data::decode(chunk, self.geometry)) {
-                match decoded {
-                    Ok(decoded) => {
-                        let row = format!("{name} {} {:?}", source.name, source.label);
-                        self.digest.update(row.as_bytes()).update(&decoded.digest);
-                        images.extend(decoded.image);
-                        masks.extend(decoded.mask.into_iter().flatten());
-                        kept.push(source);
+        for (row, (source, digest)) in sources.iter().zip(digests).enumerate() {
+            match digest {
+                Ok(digest) => {
+                    let text = format!("{name} {} {:?}", source.name, source.label);
+                    self.digest.update(text.as_bytes()).update(&digest);
+                    // over the row of what is left out
+                    let to = kept.len();
+                    if to < row {
+                        images.copy_within(row * image..(row + 1) * image, to * image);
+                        if masked {
+                            masks.copy_within(row * mask..(row + 1) * mask, to * mask);
+                        }
                     }
-                    Err(bad) => self.bad.push(bad),
+                    kept.push(source);
                 }
+                Err(bad) => self.bad.push(bad),
             }
-            self.progress.inc(chunk.len() as u64);
         }
+        images.truncate(kept.len() * image);
+        masks.truncate(kept.len() * mask);
         let pack = PackData {
             meta: PackMeta {
                 dataset: dataset.name.to_owned(),

@@ -131,6 +131,41 @@ fn bad_files_are_listed_and_may_be_left_out() {
 }
 
 #[test]
+fn what_is_left_out_leaves_no_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    folder(dir.path(), 6, 1);
+    for (split, count) in [("train", 6), ("test", 1)] {
+        for (class, value) in [("cat", 1), ("dog", 101)] {
+            for index in 0..count {
+                let path = dir.path().join(format!("masks/{split}/{class}/{index}.png"));
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                let levels = image::Luma([value + index]);
+                image::GrayImage::from_pixel(40, 30, levels).save(path).unwrap();
+            }
+        }
+    }
+    let bad = ["cat/0", "cat/3", "dog/5"]
+        .map(|name| dir.path().join(format!("root/train/{name}.jpg")));
+    for path in &bad {
+        fs::OpenOptions::new().write(true).open(path).unwrap().set_len(9).unwrap();
+    }
+    let flags =
+        "--dataset folder --root root --size 8 --masks masks --mask-threshold 3 --skip-bad";
+    let rows = || {
+        succeeds(dir.path(), flags);
+        let pack = pack(dir.path(), "train");
+        let row = |i| (pack.image(i).to_vec(), pack.mask(i).unwrap().to_vec());
+        (0..pack.len()).map(row).collect::<Vec<_>>()
+    };
+    let skipped = rows();
+    for path in &bad {
+        fs::remove_file(path).unwrap();
+    }
+    assert_eq!(skipped.len(), 9);
+    assert_eq!(skipped, rows());
+}
+
+#[test]
 fn a_mask_of_another_size_is_a_bad_file() {
     let dir = tempfile::tempdir().unwrap();
     folder(dir.path(), 1, 1);

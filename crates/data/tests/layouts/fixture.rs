@@ -47,7 +47,7 @@ fn png(path: &Path, width: u32, values: &[u8], color: png::ColorType) {
 /// Decodes a split in whole, to squares of `size`.
 pub(crate) fn decode(dataset: &Dataset, split: &str, size: usize) -> Vec<Decoded> {
     let geometry = Geometry { size, fit: Fit::Squash };
-    data::decode(&dataset.splits[split], geometry).into_iter().map(Result::unwrap).collect()
+    dataset.splits[split].iter().map(|source| source.decode(geometry).unwrap()).collect()
 }
 
 pub(crate) fn labels(dataset: &Dataset, split: &str) -> Vec<Label> {
