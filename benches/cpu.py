@@ -148,7 +148,8 @@ def consistency(folder, arch, turns):
     for _ in range(turns):
         # the first program after PyTorch's turn was slower by seconds where memory was large: not counted
         run(BIN / "audit", *commands[counts[0]]["audit"][0][1:])
-        for way, found in seconds.items():
+        # twice, as the difference of two programs is noisier than either
+        for way, found in [*seconds.items()] * 2:
             few, many = (sum(run(BIN / words[0], *words[1:])[0] for words in commands[count][way]) for count in counts)
             found.append((many - few) / (counts[1] - counts[0]))
         for worker in rivals:
