@@ -171,5 +171,11 @@ mod tests {
         assert_eq!(square.image(&grey(&[10, 20, 30]), 1, 3), [20; 3]);
         assert_eq!(square.image(&grey(&[10, 20, 30]), 3, 1), [20; 3]);
         assert_eq!(square.mask(&[10, 20, 30], 1, 3), [20]);
+
+        // pixel i is (3i, 3i + 1, 3i + 2): columns 1 and 2 of four, rows 1 and 2 of four
+        let rgb: Vec<u8> = (0..24).collect();
+        let square = Geometry { size: 2, fit: Fit::Crop };
+        assert_eq!(square.image(&rgb, 2, 4), [3, 6, 15, 18, 4, 7, 16, 19, 5, 8, 17, 20]);
+        assert_eq!(square.image(&rgb, 4, 2), [6, 9, 12, 15, 7, 10, 13, 16, 8, 11, 14, 17]);
     }
 }
