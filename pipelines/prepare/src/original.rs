@@ -125,24 +125,7 @@ impl Decoder<'_> {
         let masked = sources.first().is_some_and(|source| source.mask.is_some());
         let mut images = vec![0; sources.len() * image];
         let mut masks = vec![0; if masked { sources.len() * mask } else { 0 }];
-        let rows: Vec<(&mut [u8], &mut [u8])> = images
-            .chunks_exact_mut(image)
-            .zip(masks.chunks_exact_mut(mask).chain(iter::repeat_with(Default::default)))
-            .collect();
-        // Straight into their rows, and each by itself: images take unlike times.
-        let digests = (sources.par_iter().zip(rows).with_max_len(1))
-            .map(|(source, (image, mask))| {
-                self.stage.check()?;
-                let decoded = source.decode(self.geometry);
-                self.progress.inc(1);
-                Ok(decoded.map(|decoded| {
-                    image.copy_from_slice(&decoded.image);
-                    mask.copy_from_slice(&decoded.mask.unwrap_or_default());
-                    decoded.digest
-                }))
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
-
+        let digests = self.decode(sources, &mut images, &mut masks)?;
         let mut kept = Vec::with_capacity(sources.len());
         for (row, (source, digest)) in sources.iter().zip(digests).enumerate() {
             match digest {
@@ -183,6 +166,34 @@ impl Decoder<'_> {
             pack,
             sources: kept.into_iter().map(|source| source.name.clone()).collect(),
         })
+    }
+
+    /// Decodes each image and its mask straight into their rows, on all cores; one that cannot be used gives its reason and
+    /// does not stop the others. Gives the digests of the rest.
+    fn decode(
+        &self,
+        sources: &[Source],
+        images: &mut [u8],
+        masks: &mut [u8],
+    ) -> anyhow::Result<Vec<Result<[u8; 32], BadFile>>> {
+        let pixels = self.geometry.size * self.geometry.size;
+        // without masks, as many rows of nothing
+        let masks =
+            masks.chunks_exact_mut(pixels).chain(iter::repeat_with(Default::default));
+        let rows: Vec<_> = images.chunks_exact_mut(3 * pixels).zip(masks).collect();
+        // each by itself: images take unlike times
+        (sources.par_iter().zip(rows).with_max_len(1))
+            .map(|(source, (image, mask))| {
+                self.stage.check()?;
+                let decoded = source.decode(self.geometry);
+                self.progress.inc(1);
+                Ok(decoded.map(|decoded| {
+                    image.copy_from_slice(&decoded.image);
+                    mask.copy_from_slice(&decoded.mask.unwrap_or_default());
+                    decoded.digest
+                }))
+            })
+            .collect()
     }
 }
 
