@@ -1,12 +1,7 @@
 #!/usr/bin/env bash
 # Exercises the Makefile with stand-in stages in a scratch folder. Prints one line per claim.
 set -uo pipefail
-root=$(cd "$(dirname "$0")/../.." && pwd)
-box=$(mktemp -d); trap 'rm -rf "$box"' EXIT; cd "$box"
-cp -r "$root"/{Makefile,configs,scripts} .
-mkdir -p target/release benches; touch Cargo.lock rust-toolchain.toml
-for s in prepare train explain attack score audit select reweight evaluate report pgd; do cp "$root/tests/makefile/stage" target/release/$s; done
-touch -d '1 hour ago' Cargo.lock rust-toolchain.toml; touch -d '50 minutes ago' target/release/*
+. "$(dirname "$0")/box.sh"
 cat >configs/base.mk <<'MK'
 T := 3
 SEED := 0
@@ -38,11 +33,7 @@ METHOD := consistency
 FLOOR := 0
 EXPLAINERS := grad-cam
 MK
-unset MAKEFLAGS MAKELEVEL MFLAGS ROOT SPLIT PROGRESS
-m() { sleep 0.02; : >ran.log; make --no-print-directory RUN=base "$@" >out.txt 2>&1; rc=$?; n=$(wc -l <ran.log); }
-ran() { cut -d' ' -f1 ran.log | sort | uniq -c | awk '{printf "%s%s=%s", sep, $2, $1; sep=" "}'; }
-failed=0 passed=0
-is() { if [[ "$2" == "$3" ]]; then echo "ok    $1"; passed=$((passed+1)); else echo "FAIL  $1: want [$3] got [$2]"; failed=$((failed+1)); tail -5 out.txt; fi; }
+m() { run RUN=base "$@"; }
 
 m;                                   is "a fresh run of T=3: packs, 3 rounds of 7, 2 more of baseline, the report" "$rc $n $(ran)" "0 27 attack=3 evaluate=5 explain=6 prepare=1 report=1 reweight=3 score=3 train=5"
                                      is "without warnings"                                 "$(grep -c warning out.txt)" 0
@@ -165,5 +156,4 @@ m RUN=wide T=2 OUT=runs/loss PACKS=runs/wide/packs LOSS='--loss focal' baseline;
 m RUN=wide OUT=runs/of FROM=runs/nobody; is "FROM nowhere is an error"                     "$rc $(grep -c 'no run is there' out.txt)" "2 1"
 rm -r runs/of runs/loss
 m clean RUN=wide;                    is "clean forgets one run"                            "$(ls runs | tr '\n' ' ')" "base third "
-echo "$passed passed, $failed failed"
-exit $((failed > 0))
+finish
