@@ -70,13 +70,15 @@ rm runs/base/1/perturbations.safetensors runs/base/3/maps.safetensors
 m;                                   is "pruned directions and maps are not missed"        "$n" 0
 rm runs/base/2/model.safetensors
 m;                                   is "a lost model is remade, and what follows it"      "$(ran)" "attack=2 evaluate=2 explain=4 report=1 reweight=1 score=2 train=2"
+old=$(<runs/base/2/perturbed-maps.safetensors)
 m EPSILON=0.2 BREAK=runs/base/2/perturbed-maps.safetensors
                                      is "a stage that fails stops the run"                 "$rc $(grep -c ' 3/' ran.log)" "2 0"
-first=$n;                            is "  its old output whole, nothing partial in its place" "$(cat runs/base/2/perturbed-maps.safetensors)" "explain made this"
+first=$n;                            is "  its old output whole, nothing partial in its place" "$(<runs/base/2/perturbed-maps.safetensors)" "$old"
 m EPSILON=0.2;                       is "resume: the rest, only the rest, and what was pruned (18 in all)" "$rc $((n + first)) $(head -1 ran.log)" "0 18 explain 2/perturbed-maps.safetensors"
 m EPSILON=0.2;                       is "  and then nothing"                               "$n" 0
+old=$(<runs/base/2/perturbed-maps.safetensors)
 : >ran.log; INTERRUPT=runs/base/2/perturbed-maps.safetensors timeout 60 make RUN=base EPSILON=0.3 >out.txt 2>&1 # (timeout: a group of its own)
-first=$(wc -l <ran.log);             is "interrupted part way, its old output whole"       "$first $(find runs -empty -name '*.[ps]a*' | wc -l) $(<runs/base/2/perturbed-maps.safetensors)" "6 0 explain made this"
+first=$(wc -l <ran.log);             is "interrupted part way, its old output whole"       "$first $(find runs -empty -name '*.[ps]a*' | wc -l) $(<runs/base/2/perturbed-maps.safetensors)" "6 0 $old"
 m EPSILON=0.3;                       is "  resume after the interrupt (17 in all)"         "$rc $((first + n))" "0 17"
 m -j4 EPSILON=0.4;                   is "-j4 on the CPU"                                   "$rc $n" "0 17"
 cp configs/base.mk configs/wide.mk; sed -i 's/^T .*/T := 1/; s/^EPSILON .*/EPSILON := 0.06/' configs/wide.mk

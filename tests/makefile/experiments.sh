@@ -22,8 +22,9 @@ SEEDS='0 1' x table5;                is "another seed: its own base and runs"   
 NETWORKS=mobilenet_v2 x table5;      is "so does another network"                          "$rc $(grep -c ^train ran.log)" "0 9"
 SPLIT=validation x table5;           is "another split: evaluations"                       "$rc $(ran) $(grep -c 'SPLIT=validation' said.txt)" "0 evaluate=4 tabulate=1 1"
 WORDS='EPOCHS=2' x table5;           is "a word takes the place of the preset's"           "$rc $(grep -c 'EPOCHS=4' said.txt) $(grep -o 'EPOCHS=2' said.txt | wc -l)" "0 0 2"
-for name in fig7 fig8 fig9ab background search; do
-  x $name;                           is "$name"                                            "$rc $(missing)" "0 "
+for expected in fig7:8 fig8:9 fig9ab:6 background:3 search:16; do
+  name=${expected%:*}
+  x $name;                           is "$name: ${expected#*:} lines, of files that are there" "$rc $(wc -l <"$list") $(missing)" "0 ${expected#*:} "
   x $name;                           is "  again: the table alone"                         "$rc $(new)" "0 0"
 done
 x cost;                              is "cost: five turns of all programs"                 "$rc $(grep -c ^evaluate ran.log)" "0 5"
