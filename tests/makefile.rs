@@ -1,5 +1,7 @@
 //! The Makefile's promises, with stand-ins for the stages: what a change makes run again, and what experiments share.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::{path::Path, process::Command};
 
 #[test]
