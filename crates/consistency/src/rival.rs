@@ -20,7 +20,10 @@
 pub fn hard_negative(loss: &[f32], fraction: f64) -> Vec<f32> {
     let hard = (fraction * loss.len() as f64).round().max(1.0) as usize;
     let mut order: Vec<usize> = (0..loss.len()).collect();
-    order.sort_by(|&a, &b| loss[b].total_cmp(&loss[a]).then(a.cmp(&b)));
+    // x86 makes NaN with a sign, which `total_cmp` takes for the lowest
+    let rank =
+        |sample: usize| if loss[sample].is_nan() { f32::NAN.abs() } else { loss[sample] };
+    order.sort_by(|&a, &b| rank(b).total_cmp(&rank(a)).then(a.cmp(&b)));
     let mut weights = vec![0.0; loss.len()];
     for sample in order.into_iter().take(hard) {
         weights[sample] = 1.0;
@@ -28,7 +31,8 @@ pub fn hard_negative(loss: &[f32], fraction: f64) -> Vec<f32> {
     weights
 }
 
-/// The factor of the focal loss (Lin et al., 2017), with p the probability of the label.
+/// The factor of the focal loss (Lin et al., 2017), with p the probability of the label; where
+/// that is NaN it is taken as 0, so that the sample is among the hardest.
 ///
 /// ```text
 /// (1 − p)^γ
@@ -40,7 +44,8 @@ pub fn hard_negative(loss: &[f32], fraction: f64) -> Vec<f32> {
 /// assert_eq!(consistency::focal(0.75, 2.0), 0.0625);
 /// ```
 pub fn focal(confidence: f32, gamma: f64) -> f32 {
-    (1.0 - f64::from(confidence)).max(0.0).powf(gamma) as f32
+    let p = if confidence.is_nan() { 0.0 } else { f64::from(confidence) };
+    (1.0 - p).max(0.0).powf(gamma) as f32
 }
 
 /// How a class is pulled: the sums of the gradients by its logit, up where it is the label and
@@ -100,6 +105,14 @@ pub fn equalized_focal(confidence: f32, gamma_of_class: f64, gamma: f64) -> f32 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nan_is_the_hardest_whatever_its_sign() {
+        let loss = [1.0, -f32::NAN, f32::INFINITY, f32::NAN];
+        assert_eq!(hard_negative(&loss, 0.5), [0.0, 1.0, 0.0, 1.0]);
+        assert_eq!(focal(f32::NAN, 2.0), 1.0);
+        assert_eq!(equalized_focal(-f32::NAN, 4.0, 2.0), 2.0);
+    }
 
     #[test]
     fn at_least_one_sample_is_hard() {
