@@ -45,6 +45,38 @@ where
     Ok(written)
 }
 
+/// Looks before any work whether `outputs` can be written, and that none of them is one of
+/// `inputs` or another output, which it would replace.
+///
+/// Nothing is created. Inputs that do not exist are told by who reads them.
+///
+/// # Errors
+///
+/// [`Error::Io`] with the first output that is a folder or a device, whose folder cannot be
+/// written to, or that stands for two files.
+pub fn check<'a>(
+    outputs: &[&Path],
+    inputs: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<()> {
+    let mut taken: Vec<PathBuf> =
+        inputs.into_iter().filter_map(|input| fs::canonicalize(input).ok()).collect();
+    for &output in outputs {
+        let at = |source| io_error(output, source);
+        let target = target(output).map_err(at)?;
+        let (dir, name) = split(&target).map_err(at)?;
+        // a folder that is missing will be made in the nearest that is there
+        let there = dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("."));
+        drop(sibling(there, &name).map_err(at)?);
+        let whole = fs::canonicalize(&dir).map_or(target, |dir| dir.join(name));
+        if taken.contains(&whole) {
+            let why = "the same command reads it, or writes another file there; give another path";
+            return Err(at(io::Error::other(why)));
+        }
+        taken.push(whole);
+    }
+    Ok(())
+}
+
 /// Writes `bytes` to `path`, atomically.
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     write(path, |part| part.write_all(bytes).map_err(|source| io_error(path, source)))
@@ -56,6 +88,9 @@ pub(crate) fn io_error(path: &Path, source: io::Error) -> Error {
 
 /// The file to replace: what a link points to, never a directory or a device.
 fn target(path: &Path) -> io::Result<PathBuf> {
+    if path.as_os_str().as_bytes().ends_with(b"/") {
+        return Err(io::Error::other("it names a folder; give the path of a file"));
+    }
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => {
             Err(io::Error::other("it exists and is not a regular file; give another path"))
@@ -180,6 +215,35 @@ mod tests {
         let mode = |path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&path), mode(&plain));
         Ok(())
+    }
+
+    #[test]
+    fn an_output_that_would_replace_a_file_of_the_command_is_refused() -> Result<()> {
+        let dir = tempfile::tempdir().unwrap();
+        let [input, link, new] =
+            ["input", "link", "new/output"].map(|n| dir.path().join(n));
+        write_bytes(&input, b"old")?;
+        symlink(&input, &link).unwrap();
+        let roundabout = dir.path().join("../").join(dir.path().file_name().unwrap());
+        check(&[&new, &dir.path().join("other")], [&input])?;
+        assert_eq!(names(dir.path()), ["input", "link"]);
+        for same in [&input, &link, &roundabout.join("input")] {
+            let refused = check(&[same], [&input]).unwrap_err();
+            assert!(refused.to_string().contains(same.to_str().unwrap()), "{refused}");
+        }
+        assert!(check(&[&new, &new], [&input]).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn an_output_that_cannot_be_written_is_refused_before_any_work() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        write_bytes(&file, b"old").unwrap();
+        let folder = dir.path().join("new/");
+        for output in [dir.path(), &file.join("below"), &folder, Path::new("/dev/full")] {
+            assert!(check(&[output], []).is_err(), "{}", output.display());
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
-use artifact::{Directions, Labels, Pack, Perturbations};
+use artifact::{Directions, Labels, Pack, Perturbations, atomic};
 use attack::Target;
 use clap::Parser;
 use models::Arch;
@@ -50,6 +50,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let device = stage.device(&args.common)?;
+    atomic::check(&[&args.output], [&args.data, &args.model])?;
     let pack = Arc::new(Pack::open(&args.data)?);
     let performer = performer::open(&args.model, args.arch, &pack, &device)?;
     let signs = signs(args, stage, &pack, &performer.network)?;

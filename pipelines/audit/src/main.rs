@@ -8,7 +8,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context;
-use artifact::{MapsMeta, Pack};
+use artifact::{MapsMeta, Pack, atomic};
 use explain::TargetKind;
 use scores::Summary;
 use stage::Stage;
@@ -33,6 +33,8 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let device = stage.device(&args.common)?;
+    let inputs = [&args.data, &args.model].into_iter().chain(&args.unlabelled);
+    atomic::check(&[&args.output], inputs)?;
     let pack = Arc::new(Pack::open(&args.data)?);
     let labelled = match &args.unlabelled {
         Some(path) => labels::labelled(path, &pack)?,

@@ -10,7 +10,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::ensure;
-use artifact::Pack;
+use artifact::{Pack, atomic};
 use candle_core::Device;
 use clap::{Parser, builder::PossibleValuesParser};
 use models::Arch;
@@ -102,18 +102,12 @@ struct Args {
 }
 
 impl Args {
-    /// Fails if two outputs are one file.
-    fn check(&self) -> anyhow::Result<()> {
+    /// Fails if an output cannot be written, or would replace an input or another output.
+    fn check(&self) -> artifact::Result<()> {
         let outputs = [Some(&self.output), self.maps_output.as_ref(), self.pairs.as_ref()];
-        let outputs: Vec<_> = outputs.into_iter().flatten().collect();
-        for (i, path) in outputs.iter().enumerate() {
-            ensure!(
-                !outputs[..i].contains(path),
-                "--output, --maps-output and --pairs are three files, but {} is two of them",
-                path.display(),
-            );
-        }
-        Ok(())
+        let outputs: Vec<_> = outputs.into_iter().flatten().map(PathBuf::as_path).collect();
+        let inputs = [&self.data, &self.model].into_iter().chain(&self.references);
+        atomic::check(&outputs, inputs.chain(&self.debiasing))
     }
 }
 

@@ -7,7 +7,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, ensure};
-use artifact::{MapsMeta, Pack};
+use artifact::{MapsMeta, Pack, atomic};
 use attack::EpsilonUnit;
 use clap::{
     Parser,
@@ -143,6 +143,9 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     if let Some(image) = &args.pictures.image {
         return picture_file::run(args, image, &device);
     }
+    let output = args.output.as_deref();
+    let more = [&args.data, &args.maps, &args.perturbations].into_iter().flatten();
+    atomic::check(output.as_slice(), more.chain([&args.model]))?;
     let pack = Arc::new(Pack::open(args.data.as_ref().context("no --data")?)?);
     let overlays = Overlays::new(&args.pictures, &pack)?;
     // none: a map for every label

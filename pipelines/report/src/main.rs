@@ -28,6 +28,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, _stage: &Stage) -> anyhow::Result<()> {
     args.common.check()?;
+    atomic::check(&[&args.output], [&args.data, &args.test])?;
     let train = Pack::open(&args.data)?;
     let test = Pack::open(&args.test)?;
     let run = run::read(args, &train, &test)?;

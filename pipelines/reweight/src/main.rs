@@ -7,7 +7,7 @@
 use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, ensure};
-use artifact::{Pack, Scores, Weights};
+use artifact::{Pack, Scores, Weights, atomic};
 use stage::Stage;
 
 use crate::args::{Args, Method};
@@ -23,6 +23,8 @@ fn main() -> ExitCode {
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.common.check()?;
     args.check()?;
+    let inputs = [&args.data, &args.scores, &args.previous].into_iter().flatten();
+    atomic::check(&[&args.output], inputs)?;
     let (weights, provenance) = match args.method {
         Method::Uniform => uniform(args, stage)?,
         _ => scored(args, stage)?,

@@ -6,7 +6,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use artifact::{Maps, Scores};
+use artifact::{Maps, Scores, atomic};
 use clap::Parser;
 use consistency::{Psi, Reduction};
 use scores::{Perturbed, Summary};
@@ -50,6 +50,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     args.common.check()?;
+    atomic::check(&[&args.output], [&args.clean].into_iter().chain(&args.perturbed))?;
     let clean = Maps::read(&args.clean)?;
     let digest = artifact::digest(&args.clean)?;
     let mut provenance = stage

@@ -6,7 +6,7 @@
 use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
-use artifact::{LabelKind, Pack, Provenance, Scores};
+use artifact::{LabelKind, Pack, Provenance, Scores, atomic};
 use clap::{CommandFactory, error::ErrorKind};
 use consistency::selection;
 use stage::Stage;
@@ -34,6 +34,8 @@ fn run(args: &Args, stage: &Stage) -> Result<()> {
         Args::command().error(ErrorKind::ArgumentConflict, mistake).exit();
     }
     args.common.check()?;
+    let more = [&args.previous, &args.scores, &args.model].into_iter().flatten();
+    atomic::check(&[&args.output], more.chain([&args.data]))?;
     let pack = Pack::open(&args.data)?;
     let (choice, provenance) = match &args.previous {
         None => (first(args, &pack), stage.provenance()),

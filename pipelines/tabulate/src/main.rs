@@ -32,6 +32,10 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         "--output {}: expected the name of a Parquet file, beside which the pages are written",
         args.output.display()
     );
+    let [at_markdown, at_html] =
+        ["md", "html"].map(|extension| args.output.with_extension(extension));
+    let outputs = [args.output.as_path(), &at_markdown, &at_html];
+    atomic::check(&outputs, [&args.runs].into_iter().chain(&args.paper))?;
     let runs = Runs::read(&args.runs, &args.measures)?;
     let comparison = runs
         .compare(args.baseline.as_deref())
@@ -49,8 +53,8 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
     let page = Page::new(args, &comparison, paper.as_ref());
     let markdown = page.markdown();
     let html = page.render().context("the page's template")?;
-    atomic::write_bytes(&args.output.with_extension("md"), markdown.as_bytes())?;
-    atomic::write_bytes(&args.output.with_extension("html"), html.as_bytes())?;
+    atomic::write_bytes(&at_markdown, markdown.as_bytes())?;
+    atomic::write_bytes(&at_html, html.as_bytes())?;
     comparison.write(&args.output, &provenance)?;
     stage::print(&markdown)?;
     Ok(())

@@ -14,11 +14,16 @@ mod samples;
 mod schedule;
 mod start;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::{Context, ensure};
 use artifact::{
     LabelKind, ModelFile, ModelMeta, OptimizerState, Pack, Provenance, Training, Values,
+    atomic,
 };
 use models::{Head, Network};
 use stage::Stage;
@@ -48,7 +53,14 @@ fn run(args: &Args, stage: &Stage) -> anyhow::Result<()> {
         args.recipe.gamma.is_none() || !plain,
         "--gamma is of the focal losses: expected --loss focal or equalized-focal with it",
     );
+    check(args)?;
     let pack = Arc::new(Pack::open(&args.data)?);
+    let side = pack.height().min(pack.width());
+    ensure!(
+        args.augmentation.augment().crop.is_none_or(|padding| padding <= side),
+        "--crop-padding: expected at most {side}, the size of the images of {}",
+        args.data.display(),
+    );
     ensure!(
         plain || pack.labels.kind() == LabelKind::Single,
         "the focal losses are of one label an image, and {} has sets of them: expected \
@@ -134,6 +146,24 @@ fn resume(
     Ok(training)
 }
 
+/// Fails if the model or what lies beside it cannot be written, or would replace an input.
+fn check(args: &Args) -> artifact::Result<()> {
+    let (optimizer, table) = beside(&args.output);
+    let outputs = [&args.output, &optimizer, &table, &checkpoint::path(&args.output)];
+    let of_previous = |dir: &PathBuf| {
+        ["model.safetensors", "optimizer.safetensors"].map(|name| dir.join(name))
+    };
+    let previous: Vec<PathBuf> = args.previous.iter().flat_map(of_previous).collect();
+    let inputs = [&args.data].into_iter().chain(&args.weights).chain(&args.init);
+    atomic::check(&outputs.map(PathBuf::as_path), inputs.chain(&previous))
+}
+
+/// Where the optimiser's state and the table of epochs lie.
+fn beside(output: &Path) -> (PathBuf, PathBuf) {
+    let named = |name| output.with_file_name(name);
+    (named("optimizer.safetensors"), named("training.parquet"))
+}
+
 /// Writes the three artefacts, the model last: where it is, the others are.
 fn write(
     args: &Args,
@@ -162,9 +192,9 @@ fn write(
     };
     let mut moments = Values::default();
     learner.optimizer.lend("", &mut moments)?;
-    let beside = args.output.with_file_name("optimizer.safetensors");
-    state.write(&beside, &moments, Some(&provenance))?;
-    training.write(&args.output.with_file_name("training.parquet"), &provenance)?;
+    let (optimizer, table) = beside(&args.output);
+    state.write(&optimizer, &moments, Some(&provenance))?;
+    training.write(&table, &provenance)?;
     let tensors = learner.network.state()?;
     ModelFile { meta: Some(meta), tensors, provenance: Some(provenance) }
         .write(&args.output)?;

@@ -289,6 +289,32 @@ fn a_round_before_of_another_kind_is_refused() {
 }
 
 #[test]
+fn an_output_that_would_replace_an_input_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pack(&dir.join("pack.safetensors"), 8, 0);
+    train(dir, "first", "--epochs 1");
+    let read = || FILES.map(|file| fs::read(dir.join("first").join(file)).unwrap());
+    let before = read();
+    for flags in ["--previous first", "--init first/model.safetensors"] {
+        let done = command(dir, "first", &format!("--epochs 1 {flags}")).output().unwrap();
+        assert_eq!(done.status.code(), Some(1), "{flags}");
+        assert!(said(&done).contains("give another path"), "{}", said(&done));
+    }
+    assert!(read() == before);
+}
+
+#[test]
+fn a_crop_that_may_miss_the_image_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pack(&dir.join("pack.safetensors"), 8, 0);
+    let error = refusal(dir, "--epochs 1 --crop-padding 17");
+    assert!(error.contains("at most 16"), "{error}");
+    train(dir, "whole", "--epochs 1 --crop-padding 16");
+}
+
+#[test]
 fn what_is_not_finite_stops_with_the_samples() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
